@@ -1,0 +1,3 @@
+"""The composition root: the only place that knows all parts."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Conditions, metrics and the admin endpoints."""
+
+__all__: list[str] = []

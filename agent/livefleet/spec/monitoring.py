@@ -1,0 +1,32 @@
+"""How the node reports."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from livefleet.spec.model import SpecModel
+
+__all__ = ["Monitoring", "ServiceSettings"]
+
+
+class Monitoring(SpecModel):
+    """Health endpoints and logs."""
+
+    admin_listen: str = "127.0.0.1:7936"
+    """Address of /healthz, /readyz, /status and /metrics. Loopback unless central monitoring scrapes over a private network."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severe line that is written."""
+
+    sample_every_s: float = Field(default=5.0, gt=0)
+    """How often NVML is read."""
+
+
+class ServiceSettings(SpecModel):
+    """How the agent is kept running."""
+
+    kind: Literal["auto", "systemd", "process"] = "auto"
+    """auto: systemd where it is PID 1, else an ordinary supervised process."""
+
+    stop_timeout_s: float = Field(default=60.0, gt=0)
+    """How long a stop may drain running work."""

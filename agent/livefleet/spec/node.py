@@ -1,0 +1,88 @@
+"""One host's slice of the fleet: what apply renders and the agent parses."""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import model_validator
+
+from livefleet.spec.ai import ModelEntry
+from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.keys import NodeKey
+from livefleet.spec.model import SpecModel
+from livefleet.spec.monitoring import Monitoring, ServiceSettings
+from livefleet.spec.network import Network
+from livefleet.spec.pricing import Prices
+from livefleet.spec.roles import Duties, OrchestratorSettings, Role, WorkerSettings
+
+__all__ = ["NodePaths", "NodeSpec"]
+
+
+class NodePaths:
+    """Where the node keeps things, all under `root` (`/` on a real host)."""
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.config = self.root / "etc/livefleet"
+        self.node_yaml = self.config / "node.yaml"
+        self.state = self.root / "var/lib/livefleet"
+        self.keys = self.state / "keys"
+        self.store = self.state / "store.sqlite3"
+        self.run = self.root / "run/livefleet"
+        self.releases = self.root / "opt/livefleet/releases"
+        self.current = self.root / "opt/livefleet/current"
+        self.log = self.root / "var/log/livefleet"
+
+    def resolve(self, path: str) -> Path:
+        """A path of the spec: absolute as it is, relative from the state folder."""
+        return Path(path) if PurePosixPath(path).is_absolute() else self.state / path
+
+
+class NodeSpec(SpecModel):
+    """Everything that one node must know, and nothing of other hosts."""
+
+    version: Literal[1] = 1
+    fleet: str
+    """Name of the fleet."""
+
+    name: str
+    """Name of the host within it."""
+
+    root: str = "/"
+    """Folder that holds the node's whole tree; `/` on a real host, a folder in demos and tests."""
+
+    profile: str | None = None
+    """The profile that gave defaults; told in /status."""
+
+    network: Network = Network()
+    role: Role
+    duties: Duties = Duties()
+    gpus: GpuSelection = "all"
+    driver: DriverSettings = DriverSettings()
+    orchestrator: OrchestratorSettings | None = None
+    """Required for the role orchestrator."""
+
+    worker: WorkerSettings | None = None
+    """Required for the role worker."""
+
+    prices: Prices = Prices()
+    models: tuple[ModelEntry, ...] = ()
+    monitoring: Monitoring = Monitoring()
+    service: ServiceSettings = ServiceSettings()
+    keys: dict[str, NodeKey] = {}
+    """Only the keys that this node uses."""
+
+    secrets: dict[str, str] = {}
+    """Secret name to file on the host; only those that this node uses."""
+
+    @property
+    def paths(self) -> NodePaths:
+        """The node's folders."""
+        return NodePaths(self.root)
+
+    @model_validator(mode="after")
+    def _role_has_its_settings(self) -> "NodeSpec":
+        if self.role is Role.ORCHESTRATOR and self.orchestrator is None:
+            raise ValueError("role orchestrator needs `orchestrator:` with at least service_uri")
+        if self.role is Role.WORKER and self.worker is None:
+            raise ValueError("role worker needs `worker:` with orchestrator and secret")
+        return self

@@ -1,0 +1,117 @@
+"""Roles and duties."""
+
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from livefleet.spec.ai import AiDuty
+from livefleet.spec.model import SpecModel
+from livefleet.spec.network import EthAddress
+from livefleet.spec.pricing import TicketSettings, WeiAmount
+
+__all__ = [
+    "Duties",
+    "OrchestratorSettings",
+    "RedemptionDuty",
+    "RewardDuty",
+    "Role",
+    "TranscodingDuty",
+    "WorkerSettings",
+]
+
+
+class Role(StrEnum):
+    """What a host is to the network."""
+
+    ORCHESTRATOR = "orchestrator"
+    WORKER = "worker"
+    MONITOR = "monitor"
+
+
+class TranscodingDuty(SpecModel):
+    """Transcode segments on this host."""
+
+    encoder: str = "auto"
+    """`auto` (NVENC where a declared GPU has it, else libx264), `software` or `nvenc`."""
+
+    max_sessions: int = Field(default=10, ge=1)
+    """Streams at once."""
+
+
+class RewardDuty(SpecModel):
+    """Call reward once a round."""
+
+    check_every_s: float = Field(default=30.0, gt=0)
+    """How often the chain is looked at even when no event says so."""
+
+    initialize_round: bool = False
+    """Also call initializeRound when a round has begun and nobody did."""
+
+
+class RedemptionDuty(SpecModel):
+    """Redeem winning tickets from the durable store."""
+
+    check_every_s: float = Field(default=15.0, gt=0)
+    """How often the store is looked at even when no block says so."""
+
+    max_gas_price: WeiAmount = 0
+    """Wei per gas above which nothing is sent. 0: none."""
+
+
+class Duties(SpecModel):
+    """What the host does. As a list of names (`[transcoding, reward]`) each has its defaults; a duty left out is off."""
+
+    transcoding: TranscodingDuty | None = None
+    ai: AiDuty | None = None
+    reward: RewardDuty | None = None
+    redemption: RedemptionDuty | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return {str(name): {} for name in value}
+        if isinstance(value, dict):
+            return {name: {} if settings is True else settings for name, settings in value.items()}
+        return value
+
+
+class OrchestratorSettings(SpecModel):
+    """Facing gateways."""
+
+    service_uri: str = Field(pattern=r"^https://[^/\s]+$")
+    """Public base URL, `https://host:port`: what gateways are told and what is registered on chain."""
+
+    listen: str = "0.0.0.0:8935"
+    """Address and port of the TLS front door."""
+
+    key: str | None = None
+    """Name (under `keys`) of the key that signs results and, unless `recipient` says otherwise, receives tickets. Required on-chain."""
+
+    recipient: EthAddress | None = None
+    """Ticket recipient, the orchestrator's on-chain address. None: the key's own."""
+
+    max_sessions: int = Field(default=10, ge=1)
+    """Streams at once over all workers."""
+
+    worker_secret: str | None = None
+    """Name (under `secrets`) of the secret that workers join with. None: no remote workers."""
+
+    nodes: tuple[str, ...] = ()
+    """Further instance URLs told to gateways."""
+
+    ticket: TicketSettings = TicketSettings()
+
+
+class WorkerSettings(SpecModel):
+    """Facing an orchestrator."""
+
+    orchestrator: str
+    """`host:port` of the orchestrator's front door (`orchAddr`)."""
+
+    secret: str
+    """Name (under `secrets`) of the shared secret."""
+
+    capacity: int | None = Field(default=None, ge=1)
+    """Sessions offered. None: the transcoding duty's `max_sessions`."""
