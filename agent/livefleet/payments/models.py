@@ -1,0 +1,70 @@
+"""Payments as they come in, and what is quoted to senders."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from livefleet.kernel import Address, BlockNumber, Round, Wei, WinProb
+
+__all__ = [
+    "Quote",
+    "ReceivedPayment",
+    "SenderSignature",
+    "TicketExpiration",
+    "TicketParams",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class TicketExpiration:
+    """When a ticket was made, in the chain's terms. Source: lp_rpc.proto TicketExpirationParams."""
+
+    creation_round: Round = Round(0)
+    creation_round_block_hash: bytes = b"\0" * 32
+
+
+@dataclass(frozen=True, slots=True)
+class TicketParams:
+    """What a recipient asks a sender to put in its tickets. Source: lp_rpc.proto TicketParams."""
+
+    recipient: Address
+    face_value: Wei  # paid if the ticket wins
+    win_prob: WinProb  # wins when its hash is below, out of 2**256 - 1
+    recipient_rand_hash: bytes  # 32 bytes, keccak256 of the recipient's random as u256
+    seed: int  # from which the recipient derives its random again
+    expiration_block: BlockNumber  # L1 block from which on the ticket is refused
+    expiration: TicketExpiration
+
+
+@dataclass(frozen=True, slots=True)
+class SenderSignature:
+    """One ticket of a payment. Source: lp_rpc.proto TicketSenderParams."""
+
+    nonce: int
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedPayment:
+    """The header `Livepeer-Payment`, parsed but not yet checked."""
+
+    sender: Address | None  # None: the field was empty (off-chain)
+    ticket_params: TicketParams | None  # None: no tickets needed
+    expiration: TicketExpiration
+    tickets: tuple[SenderSignature, ...]
+    price_per_unit: int | None  # None: expected_price was absent
+    pixels_per_unit: int  # as received; may be 0 or negative, the receiver refuses that
+
+    @property
+    def expected_price(self) -> Fraction | None:
+        """Wei per pixel as the sender says it; None when absent or not a valid price."""
+        if self.price_per_unit is None or self.pixels_per_unit <= 0 or self.price_per_unit < 0:
+            return None
+        return Fraction(self.price_per_unit, self.pixels_per_unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What goes into an OrchestratorInfo. Both None off-chain."""
+
+    price: Fraction | None  # wei per pixel or AI unit, exact
+    ticket_params: TicketParams | None
