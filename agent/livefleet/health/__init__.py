@@ -1,3 +1,7 @@
 """Conditions, metrics and the admin endpoints."""
 
-__all__: list[str] = []
+from livefleet.health.http import AdminServer
+from livefleet.health.metrics import GpuCollector, NodeCollector, Reading, ReadingCollector
+from livefleet.health.status import NodeStatus
+
+__all__ = ["AdminServer", "GpuCollector", "NodeCollector", "NodeStatus", "Reading", "ReadingCollector"]

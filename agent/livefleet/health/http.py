@@ -1,0 +1,167 @@
+"""The admin endpoints: /healthz, /readyz, /status and /metrics, on an address of their own."""
+
+import asyncio
+import contextlib
+import html
+import socket
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from livefleet.health.status import NodeStatus
+from livefleet.kernel import OutsideWorld, Status
+
+__all__ = ["AdminServer"]
+
+
+class AdminServer:
+    """Serves what the node says about itself. Loopback unless declared otherwise; nothing here changes anything."""
+
+    def __init__(self, listen: str, status: Callable[[], NodeStatus], registry: CollectorRegistry) -> None:
+        self._listen = listen
+        self._status = status
+        self._registry = registry
+        self._tasks: asyncio.TaskGroup | None = None
+        self._server: uvicorn.Server | None = None
+        self.address = ""
+
+    async def __aenter__(self) -> Self:
+        sock = _bind(self._listen)
+        host, port = sock.getsockname()[:2]
+        self.address = f"{host}:{port}"
+        routes = [
+            Route("/", self._page),
+            Route("/healthz", self._healthz),
+            Route("/readyz", self._readyz),
+            Route("/status", self._status_json),
+            Route("/metrics", self._metrics),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", ws="none", http="httptools"
+        )
+        self._server = _QuietServer(config)
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        self._tasks.create_task(self._server.serve(sockets=[sock]), name="admin")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._server is not None
+        assert self._tasks is not None
+        self._server.should_exit = True
+        self._server.force_exit = True
+        await self._tasks.__aexit__(None, None, None)
+
+    async def _healthz(self, request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    async def _readyz(self, request: Request) -> Response:
+        status = self._status()
+        body = {"ready": status.ready, "blocking": [_condition(c) for c in status.blocking]}
+        return JSONResponse(body, status_code=200 if status.ready else 503)
+
+    async def _status_json(self, request: Request) -> Response:
+        return JSONResponse(_status_body(self._status()))
+
+    async def _metrics(self, request: Request) -> Response:
+        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+
+    async def _page(self, request: Request) -> Response:
+        return HTMLResponse(_page(self._status()))
+
+
+class _QuietServer(uvicorn.Server):
+    """The agent handles signals itself."""
+
+    def capture_signals(self) -> Any:
+        """Leave the process's handlers alone."""
+        return contextlib.nullcontext()
+
+
+def _bind(listen: str) -> socket.socket:
+    host, _, port = listen.rpartition(":")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host.strip("[]"), int(port)))
+    except OSError as error:
+        sock.close()
+        raise OutsideWorld(f"cannot listen on the admin address {listen}: {error.strerror}") from error
+    return sock
+
+
+def _condition(condition: Any) -> dict[str, Any]:
+    return {
+        "name": condition.name,
+        "subject": condition.subject,
+        "status": condition.status.value,
+        "reason": condition.reason,
+        "message": condition.message,
+        "since": condition.since,
+        "gates_ready": condition.gates_ready,
+    }
+
+
+def _status_body(status: NodeStatus) -> dict[str, Any]:
+    return {
+        "version": status.version,
+        "fleet": status.fleet,
+        "name": status.name,
+        "role": status.role,
+        "network": status.network,
+        "digest": status.digest,
+        "release": status.release,
+        "started_at": status.started_at,
+        "ready": status.ready,
+        "conditions": [_condition(c) for c in status.conditions],
+        **status.parts,
+    }
+
+
+def _page(status: NodeStatus) -> str:
+    rows = "".join(
+        f"<tr class={c.status.value}><td>{html.escape(c.name)}</td><td>{html.escape(c.subject)}</td>"
+        f"<td>{c.status.value}</td><td>{html.escape(c.reason)}</td><td>{html.escape(c.message)}</td></tr>"
+        for c in sorted(status.conditions, key=lambda c: (c.status is Status.TRUE, c.name))
+    )
+    parts = "".join(f"<h2>{html.escape(name)}</h2>{_table(part)}" for name, part in status.parts.items())
+    state = "ready" if status.ready else "not ready"
+    return (
+        "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>{html.escape(status.name)}: {state}</title>"
+        "<style>body{font:15px/1.4 system-ui;margin:2rem auto;max-width:64rem;padding:0 1rem}"
+        "table{border-collapse:collapse;width:100%}td,th{border-bottom:1px solid #ccc;padding:.3rem .5rem;"
+        "text-align:left;vertical-align:top}.false{background:#fdd}.unknown{background:#ffd}"
+        "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}.false{background:#511}"
+        ".unknown{background:#440}}</style>"
+        f"<h1>{html.escape(status.name)} <small>{html.escape(status.role)}, {state}, "
+        f"livefleet {html.escape(status.version)}</small></h1>"
+        "<table><tr><th>condition<th>subject<th>status<th>reason<th>message</tr>"
+        f"{rows}</table>{parts}<p><a href=/status>status as JSON</a> · <a href=/metrics>metrics</a></p>"
+    )
+
+
+def _table(part: Any) -> str:
+    if isinstance(part, Mapping):
+        rows = "".join(f"<tr><td>{html.escape(str(k))}</td><td>{_cell(v)}</td></tr>" for k, v in part.items())
+        return f"<table>{rows}</table>"
+    return _cell(part)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return _table(value)
+    if isinstance(value, list | tuple):
+        return "<br>".join(_cell(item) for item in value) or "none"
+    return html.escape(str(value))

@@ -1,0 +1,93 @@
+"""Declared GPUs against present ones."""
+
+from livefleet.hardware import HardwareSampler, HardwareSnapshot
+from livefleet.hardware.models import Fault
+from livefleet.kernel import Condition, Status
+from livefleet.reconcile.model import Action, Again, Plan
+from livefleet.spec import DriverSettings, GpuSelection
+
+__all__ = ["GpuResource", "gpu_conditions"]
+
+
+class GpuResource:
+    """Nothing to act on here (drivers are the deploy's): the difference becomes conditions."""
+
+    name = "gpus"
+
+    def __init__(
+        self, sampler: HardwareSampler, declared: GpuSelection, driver: DriverSettings, *, every_s: float
+    ) -> None:
+        self._sampler = sampler
+        self._declared = declared
+        self._driver = driver
+        self._every_s = every_s
+
+    async def observe(self) -> HardwareSnapshot:
+        """The latest sample, or a fresh one before the sampler's first."""
+        return self._sampler.latest or await self._sampler.sample()
+
+    def plan(self, observed: HardwareSnapshot) -> Plan:
+        """Conditions only."""
+        return Plan((), gpu_conditions(observed, self._declared, self._driver), Again(self._every_s))
+
+    async def apply(self, action: Action) -> None:
+        """Never called: the plan has no actions."""
+
+
+def gpu_conditions(snapshot: HardwareSnapshot, declared: GpuSelection, driver: DriverSettings) -> tuple[Condition, ...]:
+    """What declared and present GPUs say together. Pure."""
+    if declared == "none":
+        return (_driver(Status.TRUE, "NotDeclared", "no GPU is declared; work runs on the CPU"),)
+    named = () if declared == "all" else declared
+    fault = snapshot.fault
+    if fault is not None and not named and fault.kind is Fault.NO_LIBRARY:
+        return (_driver(Status.TRUE, "NoGpu", "no NVIDIA driver on this machine; work runs on the CPU"),)
+    if fault is not None:
+        advice = {
+            Fault.NO_LIBRARY: "install the driver: run apply again",
+            Fault.NO_DRIVER: "load the driver module or reboot",
+            Fault.MISMATCH: "the driver was upgraded under a running module: reboot",
+            Fault.HANGING: "the driver is stuck: drain and reboot",
+            Fault.NO_PERMISSION: "the service may not open /dev/nvidia*: check the unit's DeviceAllow",
+        }.get(fault.kind, "see the kernel log")
+        missing = tuple(_gpu(uuid, Status.UNKNOWN, fault.kind.value, "NVML cannot be asked") for uuid in named)
+        return (_driver(Status.FALSE, fault.kind.value, f"{fault.text}; {advice}"), *missing)
+    conditions = [_driver_version(snapshot, driver)]
+    for uuid in named:
+        gpu = snapshot.gpu(uuid)
+        if gpu is None:
+            present = ", ".join(g.uuid or f"index {g.index}" for g in snapshot.gpus) or "none"
+            conditions.append(_gpu(uuid, Status.FALSE, "Missing", f"declared but not present; present: {present}"))
+    for gpu in snapshot.gpus:
+        if named and gpu.uuid and gpu.uuid not in named:
+            continue  # somebody else's device
+        subject = gpu.uuid or f"index {gpu.index}"
+        if gpu.fault is not None:
+            conditions.append(_gpu(subject, Status.FALSE, gpu.fault.kind.value, f"{gpu.fault.text}; reboot the host"))
+        else:
+            memory = "" if gpu.memory_total is None else f", {gpu.memory_total >> 20} MiB"
+            conditions.append(_gpu(subject, Status.TRUE, "Present", f"{gpu.name}{memory}"))
+    return tuple(conditions)
+
+
+def _driver_version(snapshot: HardwareSnapshot, driver: DriverSettings) -> Condition:
+    version = snapshot.driver_version
+    if version is None:
+        return _driver(Status.UNKNOWN, "VersionUnknown", "NVML does not tell the driver's version")
+    if driver.min_version is not None and _parts(version) < _parts(driver.min_version):
+        return _driver(
+            Status.FALSE, "TooOld", f"driver {version} is older than the declared minimum {driver.min_version}"
+        )
+    return _driver(Status.TRUE, "Loaded", f"driver {version}, {len(snapshot.gpus)} device(s)")
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def _driver(status: Status, reason: str, message: str) -> Condition:
+    return Condition("GpuDriver", status, reason, message)
+
+
+def _gpu(subject: str, status: Status, reason: str, message: str) -> Condition:
+    return Condition("GpuPresent", status, reason, message, subject=subject)

@@ -1,0 +1,72 @@
+"""The real pynvml over a stand-in libnvidia-ml.so.1."""
+
+import asyncio
+import time
+
+import pytest
+
+from livefleet.hardware import Fault, HardwareSampler, read_snapshot
+from livefleet.kernel import SystemClock
+
+pytestmark = pytest.mark.component
+
+A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
+B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"
+
+
+def test_snapshot__two_devices__are_read_whole(nvml):
+    nvml.gpu(0, A, mem_used=3 << 30)
+    nvml.gpu(1, B, name="NVIDIA RTX 4090")
+    snapshot = read_snapshot(12.0)
+    assert (snapshot.taken_at, snapshot.driver_version, snapshot.cuda_version) == (12.0, "580.65.06", (13, 0))
+    first, second = snapshot.gpus
+    assert (first.uuid, first.memory_total, first.memory_used) == (A, 24 << 30, 3 << 30)
+    assert (first.compute_capability, first.temperature_c, first.power_mw) == ((8, 9), 45, 30000)
+    assert (first.utilization, first.encoder_utilization) == (5, 0)
+    assert (second.name, second.pci_bus_id) == ("NVIDIA RTX 4090", "00000000:02:00.0")
+    assert snapshot.gpu(B) is second
+
+
+def test_snapshot__no_devices__is_empty_without_fault(nvml):
+    snapshot = read_snapshot(0.0)
+    assert (snapshot.gpus, snapshot.fault) == ((), None)
+
+
+@pytest.mark.parametrize(("code", "kind"), [(9, Fault.NO_DRIVER), (18, Fault.MISMATCH), (999, Fault.OTHER)])
+def test_snapshot__driver_fault__is_named(nvml, code, kind):
+    nvml.set(init=code)
+    fault = read_snapshot(0.0).fault
+    assert fault is not None
+    assert fault.kind is kind
+
+
+def test_snapshot__one_device_lost__the_other_is_still_read(nvml):
+    nvml.gpu(0, A, error=15)
+    nvml.gpu(1, B)
+    lost, well = read_snapshot(0.0).gpus
+    assert lost.fault is not None
+    assert lost.fault.kind is Fault.LOST
+    assert (well.uuid, well.fault) == (B, None)
+
+
+def test_snapshot__call_not_supported__is_none(nvml):
+    nvml.gpu(0, A)
+    del nvml.values["gpu0.enc"], nvml.values["gpu0.power"]
+    nvml.write()
+    gpu = read_snapshot(0.0).gpus[0]
+    assert (gpu.encoder_utilization, gpu.power_mw, gpu.fault) == (None, None, None)
+
+
+async def test_sampler__driver_hangs__says_so_and_recovers(nvml):
+    nvml.gpu(0, A)
+    nvml.set(hang_ms=150)
+    async with HardwareSampler(SystemClock(), every_s=0.05, deadline_s=0.05) as sampler:
+        hanging = await sampler.sample()
+        assert hanging.fault is not None
+        assert hanging.fault.kind is Fault.HANGING
+        nvml.set(hang_ms=0)
+        deadline = time.monotonic() + 20
+        while (await sampler.sample()).fault is not None and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+        assert sampler.latest is not None
+        assert [g.uuid for g in sampler.latest.gpus] == [A]
