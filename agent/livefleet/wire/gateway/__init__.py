@@ -1,1 +1,20 @@
-__all__: list[str] = []
+"""A paying gateway: a client of the wire for tests and smoke checks. Shares no code with the server."""
+
+from livefleet.wire.gateway.image import text_to_image
+from livefleet.wire.gateway.models import ImageReport, RenditionReport, SegmentReport, Spending, StreamReport
+from livefleet.wire.gateway.payer import Payer
+from livefleet.wire.gateway.profiles import STANDARD, parse_profile
+from livefleet.wire.gateway.stream import StreamClient
+
+__all__ = [
+    "STANDARD",
+    "ImageReport",
+    "Payer",
+    "RenditionReport",
+    "SegmentReport",
+    "Spending",
+    "StreamClient",
+    "StreamReport",
+    "parse_profile",
+    "text_to_image",
+]
