@@ -1,3 +1,134 @@
 """The composition root: the only place that knows all parts."""
 
-__all__: list[str] = []
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from livefleet import __version__
+from livefleet.hardware import HardwareSampler
+from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, ReadingCollector
+from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, SystemClock
+from livefleet.kernel.systemd import notify, watchdog_interval_s
+from livefleet.reconcile import ReconcileLoop
+from livefleet.reconcile.resources import GpuResource
+from livefleet.roles import OrchestratorRole, Role, RoleContext, WorkerRole
+from livefleet.spec import NodeSpec
+from livefleet.spec import Role as RoleName
+
+__all__ = ["Agent"]
+
+log = logging.getLogger(__name__)
+
+
+class Agent:
+    """One node: hardware, role, health. `run` lasts until `stop` is set, then drains."""
+
+    def __init__(self, spec: NodeSpec, *, digest: str, release: str, clock: Clock | None = None) -> None:
+        self._spec = spec
+        self._digest = digest
+        self._release = release
+        self._clock = clock or SystemClock()
+        self._started_at = self._clock.now()
+        self._board = ConditionBoard(self._clock)
+        self._board.on_change(_log_change)
+        self._role: Role | None = None
+
+    async def run(self, stop: asyncio.Event, *, on_listening: Callable[[str], None] = lambda _: None) -> None:
+        """Serve until `stop`. The admin endpoint is up first, so that a start which hangs can be looked at."""
+        spec = self._spec
+        async with HardwareSampler(self._clock, every_s=spec.monitoring.sample_every_s) as sampler:
+            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler))
+            registry = CollectorRegistry()
+            for collector in (
+                NodeCollector(self.status),
+                GpuCollector(lambda: sampler.latest),
+                ReadingCollector(self._role.readings),
+            ):
+                registry.register(collector)
+            ProcessCollector(registry=registry)
+            PlatformCollector(registry=registry)
+            gpus = ReconcileLoop(
+                GpuResource(sampler, spec.gpus, spec.driver, every_s=spec.monitoring.sample_every_s), self._board
+            )
+            async with AdminServer(spec.monitoring.admin_listen, self.status, registry) as admin:
+                on_listening(admin.address)
+                notify("READY=1")
+                await _until(stop, sampler.run, gpus.run, self._watchdog, self._serve)
+                notify("STOPPING=1")
+                log.info("agent.stopped")
+
+    def status(self) -> NodeStatus:
+        """The node at this moment."""
+        role = self._role
+        required = ("GpuDriver", *(role.required if role else ()))
+        return NodeStatus(
+            version=__version__,
+            fleet=self._spec.fleet,
+            name=self._spec.name,
+            role=self._spec.role.value,
+            network=self._spec.network.name.value,
+            digest=self._digest,
+            release=self._release,
+            started_at=self._started_at,
+            ready=self._board.is_ready(required),
+            blocking=self._board.blocking(),
+            conditions=self._board.all(),
+            parts=role.parts() if role else {},
+        )
+
+    async def _serve(self) -> None:
+        assert self._role is not None
+        async with self._role:
+            await self._role.run()
+
+    async def _watchdog(self) -> None:
+        interval_s = watchdog_interval_s()
+        if interval_s is None:
+            return
+        while True:
+            notify("WATCHDOG=1")
+            await asyncio.sleep(interval_s)
+
+
+def _role_of(context: RoleContext) -> Role:
+    match context.spec.role:
+        case RoleName.ORCHESTRATOR:
+            return OrchestratorRole(context)
+        case RoleName.WORKER:
+            return WorkerRole(context)
+        case RoleName.MONITOR:
+            raise BadInput("the role `monitor` runs no agent duties of its own yet; declare orchestrator or worker")
+
+
+async def _until(stop: asyncio.Event, *duties: Callable[[], Awaitable[None]]) -> None:
+    """Run the duties until `stop` is set; an error of one of them ends all and is raised."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(_as_coroutine(duty), name=getattr(duty, "__qualname__", "duty")) for duty in duties]
+        await stop.wait()  # a failing duty cancels this wait through the group
+        log.info("agent.stopping")
+        for task in running:
+            task.cancel()
+
+
+async def _as_coroutine(duty: Callable[[], Awaitable[None]]) -> None:
+    await duty()
+
+
+def _log_change(after: Condition, before: Condition | None) -> None:
+    level = logging.INFO if after.status.value == "true" else logging.WARNING
+    log.log(
+        level,
+        "condition.changed",
+        extra={
+            "condition": after.name,
+            "subject": after.subject,
+            "status": after.status.value,
+            "reason": after.reason,
+            "text": after.message,
+            "was": before.status.value if before else None,
+        },
+    )

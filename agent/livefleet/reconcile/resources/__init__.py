@@ -1,5 +1,6 @@
 """The things that are kept as declared, one file each."""
 
 from livefleet.reconcile.resources.gpus import GpuResource
+from livefleet.reconcile.resources.reward import RewardResource
 
-__all__ = ["GpuResource"]
+__all__ = ["GpuResource", "RewardResource"]

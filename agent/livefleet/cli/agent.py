@@ -1,0 +1,160 @@
+"""`livefleet agent run|check NODE.yaml`: the node itself."""
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from livefleet.cli.output import console, print_json
+from livefleet.kernel import BadInput, ExitCode, LivefleetError
+
+__all__ = ["command"]
+
+_NODE = click.argument("node", type=click.Path(dir_okay=False, path_type=Path))
+
+
+@click.group()
+def command() -> None:
+    """The node agent, as the service runs it."""
+
+
+@command.command()
+@_NODE
+def run(node: Path) -> None:
+    """Run the node until SIGTERM or SIGINT; then drain and stop."""
+    import uvloop
+
+    from livefleet.app import Agent
+    from livefleet.kernel.log import configure
+    from livefleet.spec import digest, load_node
+
+    spec = load_node(node)
+    configure(spec.monitoring.log_level)
+    agent = Agent(spec, digest=digest(spec), release=_release())
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await agent.run(stop)
+
+    try:
+        uvloop.run(serve())
+    except* LivefleetError as group:
+        raise _first(group) from group
+
+
+@command.command()
+@_NODE
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+@click.pass_context
+def check(ctx: click.Context, node: Path, as_json: bool) -> None:
+    """Look at everything that NODE needs on this host, without starting anything."""
+    from livefleet.spec import load_node
+
+    spec = load_node(node)
+    findings = [*_check_files(spec), *_check_programs(spec), *_check_addresses(spec), *asyncio.run(_check_outside(spec))]
+    ok = all(good for _, good, _ in findings)
+    if as_json:
+        print_json({"ok": ok, "findings": [{"what": w, "ok": g, "message": m} for w, g, m in findings]})
+    else:
+        for what, good, message in findings:
+            console().print(f"{'ok  ' if good else 'FAIL'}  {what}: {message}")
+    ctx.exit(ExitCode.DONE if ok else ExitCode.PARTLY_FAILED)
+
+
+Finding = tuple[str, bool, str]
+
+
+def _check_files(spec: Any) -> list[Finding]:
+    from livefleet.chain import load_key
+    from livefleet.roles.base import read_secret
+
+    found: list[Finding] = [("spec", True, f"{spec.name}, role {spec.role.value}, network {spec.network.name.value}")]
+    for name, key in spec.keys.items():
+        try:
+            passphrase = None if key.password_file is None else spec.paths.resolve(key.password_file).read_text().strip()
+            signer = load_key(spec.paths.resolve(key.file), passphrase)
+        except (BadInput, OSError) as error:
+            found.append((f"key {name}", False, str(error)))
+            continue
+        right = key.address is None or key.address.lower() == signer.address.lower()
+        text = signer.address if right else f"is {signer.address}, declared is {key.address}"
+        found.append((f"key {name}", right, text))
+    for name in spec.secrets:
+        try:
+            read_secret(spec, name)
+        except BadInput as error:
+            found.append((f"secret {name}", False, str(error)))
+        else:
+            found.append((f"secret {name}", True, "readable"))
+    return found
+
+
+def _check_programs(spec: Any) -> list[Finding]:
+    from livefleet.spec import Role
+
+    if spec.role is not Role.ORCHESTRATOR:
+        return []
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    return [("nginx", nginx is not None, nginx or "not installed: apt-get install nginx-light")]
+
+
+def _check_addresses(spec: Any) -> list[Finding]:
+    wanted = {"admin address": spec.monitoring.admin_listen}
+    if spec.orchestrator is not None:
+        wanted["front door"] = spec.orchestrator.listen
+    found: list[Finding] = []
+    for what, address in wanted.items():
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((host.strip("[]"), int(port)))
+            except OSError as error:
+                found.append((what, False, f"{address}: {error.strerror} (is the agent running already?)"))
+            else:
+                found.append((what, True, f"{address} is free"))
+    return found
+
+
+async def _check_outside(spec: Any) -> list[Finding]:
+    from livefleet.hardware import read_snapshot
+    from livefleet.reconcile.resources.gpus import gpu_conditions
+
+    snapshot = await asyncio.to_thread(read_snapshot, 0.0)
+    found: list[Finding] = [
+        (f"{c.name} {c.subject}".strip(), c.status.value == "true", c.message)
+        for c in gpu_conditions(snapshot, spec.gpus, spec.driver)
+    ]
+    if spec.network.on_chain:
+        from livefleet.chain import connect
+
+        try:
+            async with await connect(spec.network) as client:
+                found.append(("chain", True, f"chain id {await client.chain_id()}"))
+        except LivefleetError as error:
+            found.append(("chain", False, str(error)))
+    return found
+
+
+def _first(group: BaseExceptionGroup[Any]) -> LivefleetError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, LivefleetError)
+    return error
+
+
+def _release() -> str:
+    """Folder name of the release that this interpreter belongs to, or `checkout`."""
+    release = Path(sys.prefix).parent
+    return release.name if release.parent.name == "releases" else os.environ.get("LIVEFLEET_RELEASE", "checkout")
