@@ -32,11 +32,11 @@ def run(node: Path) -> None:
 
     from livefleet.app import Agent
     from livefleet.kernel.log import configure
-    from livefleet.spec import digest, load_node
+    from livefleet.spec import load_node, node_digest
 
     spec = load_node(node)
     configure(spec.monitoring.log_level)
-    agent = Agent(spec, digest=digest(spec), release=_release())
+    agent = Agent(spec, digest=node_digest(spec), release=_release())
 
     async def serve() -> None:
         stop = asyncio.Event()

@@ -139,7 +139,10 @@ async def _transcode(
     realtime: bool,
     progress: bool,
 ) -> Any:
-    from livefleet.media import Profile, inspect, make_clip, split
+    from livefleet.media import Profile
+    from livefleet.media.inspection import inspect
+    from livefleet.media.sample import make_clip
+    from livefleet.media.segmenter import split
     from livefleet.wire.channel import parse_endpoint
     from livefleet.wire.gateway import StreamClient, parse_profile
 

@@ -25,7 +25,7 @@ async def get_orchestrator(
     except grpc.aio.AioRpcError as error:
         raise OutsideWorld(f"{endpoint}: {error.details() or error.code().name}") from error
     finally:
-        await channel.close()
+        await channel.close(None)
     if not info.transcoder:
         raise OutsideWorld(f"{endpoint}: the orchestrator says it takes no work (no transcoder URI)")
     if not info.HasField("auth_token"):
@@ -42,4 +42,4 @@ async def end_session(endpoint: Endpoint, token: pb.AuthToken, *, timeout_s: flo
     except grpc.aio.AioRpcError as error:
         raise OutsideWorld(f"{endpoint}: {error.details() or error.code().name}") from error
     finally:
-        await channel.close()
+        await channel.close(None)

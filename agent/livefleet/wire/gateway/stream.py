@@ -13,7 +13,9 @@ from google.protobuf.message import DecodeError
 
 from livefleet.chain import checksum_address
 from livefleet.kernel import Address, LivefleetError, OutsideWorld
-from livefleet.media import MediaInfo, Profile, SourceSegment, inspect
+from livefleet.media import Profile
+from livefleet.media.inspection import MediaInfo, inspect
+from livefleet.media.segmenter import SourceSegment
 from livefleet.wire.channel import Endpoint
 from livefleet.wire.gateway.credentials import job_capabilities, segment_header
 from livefleet.wire.gateway.discovery import end_session, get_orchestrator

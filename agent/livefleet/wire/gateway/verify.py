@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from livefleet.chain import keccak256, verify
-from livefleet.media import MediaInfo, Profile
+from livefleet.media import Profile
+from livefleet.media.inspection import MediaInfo
 
 __all__ = ["check_rendition", "result_is_signed"]
 

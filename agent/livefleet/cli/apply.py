@@ -1,0 +1,125 @@
+"""`livefleet apply`: bring hosts to what the spec declares."""
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from livefleet.cli.output import console, print_json
+from livefleet.control import ApplyOptions, Event, Outcome, Summary, apply
+from livefleet.kernel import BadInput
+
+__all__ = ["command"]
+
+_STYLE = {Outcome.CHANGED: "yellow", Outcome.UNCHANGED: "green", Outcome.WOULD_CHANGE: "yellow", Outcome.FAILED: "red"}
+
+
+@click.command("apply")
+@click.argument("hosts", nargs=-1)
+@click.option(
+    "--fleet", type=click.Path(path_type=Path), envvar="LIVEFLEET_SPEC", default="fleet.yaml", help="The spec."
+)
+@click.option("--dry", is_flag=True, help="Only say what would change.")
+@click.option("--diff", is_flag=True, help="Show how files differ; never of secrets.")
+@click.option("--yes", is_flag=True, help="Do not ask before the first change.")
+@click.option("--remove", is_flag=True, help="Take livefleet off the hosts instead; keys and tickets stay.")
+@click.option("--purge", is_flag=True, help="With --remove: keys and tickets too.")
+@click.option("--parallel", type=click.IntRange(1), default=20, show_default=True, help="Hosts at once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; progress stays on stderr.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    hosts: tuple[str, ...],
+    fleet: Path,
+    *,
+    dry: bool,
+    diff: bool,
+    yes: bool,
+    remove: bool,
+    purge: bool,
+    parallel: int,
+    as_json: bool,
+) -> None:
+    """Bring HOSTS (all unless named) to what the spec declares, in parallel; a second run changes nothing.
+
+    Exit code 1 when a host failed or was not reached (the others go on), 2 when the spec is wrong.
+    """
+    if not (yes or dry or sys.stdin.isatty()):
+        raise BadInput("without a terminal there is nobody to ask: give --yes, or --dry to only look")
+    if purge and not remove:
+        raise BadInput("--purge goes with --remove")
+    options = ApplyOptions(hosts, dry=dry, diff=diff, remove=remove, purge=purge, parallel=parallel)
+    progress = _Progress(console(stderr=True))
+    confirm = None if yes or dry else progress.ask
+    with progress:
+        summary = apply(fleet, options, on_event=progress.show, confirm=confirm)
+    if as_json:
+        print_json(
+            {"dry": summary.dry, "complete": summary.complete, "hosts": [asdict(host) for host in summary.hosts]}
+        )
+    else:
+        _print(console(), summary)
+    ctx.exit(summary.exit_code)
+
+
+class _Progress:
+    """Events as lines; on a terminal the latest step stands in a status line as well."""
+
+    def __init__(self, out: Console) -> None:
+        self._out = out
+        self._status = out.status("reading the spec") if out.is_terminal else None
+
+    def __enter__(self) -> "_Progress":
+        if self._status:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._status:
+            self._status.stop()
+
+    def show(self, event: Event) -> None:
+        """One event."""
+        match event.event:
+            case "begin":
+                self._say(f"{len(event.hosts)} host(s): {', '.join(event.hosts)}")
+            case "note":
+                text = event.text if event.step == "diff" else f"{event.step}: {event.text}"
+                self._say(f"{event.host}  {text}")
+            case "done" if event.changed:
+                self._say(f"{event.host}  {event.step} done")
+            case "failed":
+                self._say(f"{event.host}  {event.step} failed: {event.reason.splitlines()[0]}")
+            case "step":
+                if self._status:
+                    self._status.update(f"{event.host}: {event.step}")
+            case _:
+                pass
+
+    def ask(self) -> bool:
+        """Let the operator decide, once all is planned."""
+        if self._status:
+            self._status.stop()
+        go = click.confirm("Apply this?", default=False, err=True)
+        if self._status and go:
+            self._status.start()
+        return go
+
+    def _say(self, text: str) -> None:
+        self._out.print(text, markup=False)
+
+
+def _print(out: Console, summary: Summary) -> None:
+    table = Table("host", "outcome", "steps that changed" if not summary.dry else "steps that would change", box=None)
+    for host in summary.hosts:
+        outcome = f"[{_STYLE[host.outcome]}]{host.outcome.value}[/]"
+        table.add_row(host.host, outcome, ", ".join(host.changes) or "-")
+    out.print(table)
+    for host in summary.hosts:
+        if host.outcome is Outcome.FAILED:
+            out.print(f"\n{host.host}: {host.failed_step}: {host.reason}\n  -> {host.advice}", markup=False)
+    counts = {outcome: sum(h.outcome is outcome for h in summary.hosts) for outcome in Outcome}
+    out.print(", ".join(f"{count} {outcome.value}" for outcome, count in counts.items() if count))
