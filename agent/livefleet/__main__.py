@@ -1,0 +1,5 @@
+"""`python -m livefleet` is the `livefleet` command."""
+
+from livefleet.cli import main
+
+main()
