@@ -6,12 +6,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+from livefleet.chain import LocalSigner, load_key
 from livefleet.hardware import HardwareSampler
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Clock, ConditionBoard
 from livefleet.spec import NodeSpec
 
-__all__ = ["Role", "RoleContext", "private_folder", "read_secret"]
+__all__ = ["Role", "RoleContext", "load_signer", "private_folder", "read_secret"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,22 @@ def read_secret(spec: NodeSpec, name: str) -> str:
     if not text:
         raise BadInput(f"{path}: the secret {name!r} is empty")
     return text
+
+
+def load_signer(spec: NodeSpec, name: str) -> LocalSigner:
+    """The declared key, unlocked and checked against its declared address. Raises BadInput with what to do."""
+    key = spec.keys.get(name)
+    if key is None:
+        raise BadInput(f"node.yaml: the key {name!r} is used but not declared under `keys`")
+    passphrase = None
+    if key.password_file is not None:
+        path = spec.paths.resolve(key.password_file)
+        try:
+            passphrase = path.read_text().strip()
+        except OSError as error:
+            raise BadInput(f"{path}: cannot read the passphrase of key {name!r}: {error.strerror}") from error
+    path = spec.paths.resolve(key.file)
+    signer = load_key(path, passphrase)
+    if key.address is not None and key.address.lower() != signer.address.lower():
+        raise BadInput(f"{path}: is the key of {signer.address}, declared is {key.address}")
+    return signer
