@@ -1,0 +1,96 @@
+"""What is told of models, from what is known of their runners. Pure."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from livefleet.ai.models import AdvertisedModel
+from livefleet.ai.watch import RunnerState
+from livefleet.kernel import Condition, Status
+
+__all__ = ["MODEL_WARM", "RunnerView", "advertised", "conditions"]
+
+MODEL_WARM = "ModelWarm"
+
+_SEMVER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class RunnerView:
+    """One runner at one moment."""
+
+    pipeline: str
+    model_id: str
+    declared_warm: bool
+    state: RunnerState
+    reason: str  # CamelCase
+    message: str
+    faulty: bool  # lost, and not ready since
+    capacity: int
+    in_use: int
+    runner_version: str
+
+    @property
+    def serves(self) -> bool:
+        """Whether it takes requests now: loaded, or declared cold and free to load."""
+        if self.declared_warm:
+            return self.state is RunnerState.READY
+        return self.state is not RunnerState.LOST
+
+    @property
+    def free(self) -> int:
+        """Requests that it could take now."""
+        return self.capacity - self.in_use if self.serves else 0
+
+
+def advertised(runners: Iterable[RunnerView]) -> tuple[AdvertisedModel, ...]:
+    """Models that some runner serves; one that is declared warm and is not loaded is not told of at all."""
+    return tuple(
+        AdvertisedModel(
+            pipeline=pipeline,
+            model_id=model_id,
+            warm=any(r.state is RunnerState.READY for r in group),
+            capacity=sum(r.capacity for r in group),
+            capacity_in_use=sum(r.in_use for r in group),
+            runner_version=_lowest(r.runner_version for r in group),
+        )
+        for (pipeline, model_id), group in _by_model(r for r in runners if r.serves)
+    )
+
+
+def conditions(runners: Iterable[RunnerView]) -> tuple[Condition, ...]:
+    """One `ModelWarm` a model, telling of its worst runner."""
+    return tuple(_condition(model_id, group) for (_, model_id), group in _by_model(runners))
+
+
+def _condition(model_id: str, group: Sequence[RunnerView]) -> Condition:
+    worst = min(group, key=lambda r: (not r.faulty, r.state is RunnerState.READY))
+    ready = sum(r.state is RunnerState.READY for r in group)
+    share = f" ({ready} of {len(group)} runners answer)" if len(group) > 1 else ""
+    if worst.faulty:
+        status, message = Status.FALSE, f"{worst.message}; it is started again by itself"
+    elif worst.state is RunnerState.READY:
+        status, message = Status.TRUE, worst.message
+    else:
+        status, message = Status.UNKNOWN, worst.message
+    return Condition(
+        name=MODEL_WARM,
+        status=status,
+        reason=worst.reason,
+        message=message + share,
+        subject=model_id,
+        gates_ready=any(r.declared_warm for r in group),
+    )
+
+
+def _by_model(runners: Iterable[RunnerView]) -> list[tuple[tuple[str, str], list[RunnerView]]]:
+    def model(runner: RunnerView) -> tuple[str, str]:
+        return (runner.pipeline, runner.model_id)
+
+    return [(key, list(group)) for key, group in groupby(sorted(runners, key=model), key=model)]
+
+
+def _lowest(versions: Iterable[str]) -> str:
+    known = [(tuple(map(int, match.groups())), version) for version in versions if (match := _SEMVER.match(version))]
+    return min(known)[1] if known else ""
