@@ -107,7 +107,9 @@ def _role_of(context: RoleContext) -> Role:
 async def _until(stop: asyncio.Event, *duties: Callable[[], Awaitable[None]]) -> None:
     """Run the duties until `stop` is set; an error of one of them ends all and is raised."""
     async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(_as_coroutine(duty), name=getattr(duty, "__qualname__", "duty")) for duty in duties]
+        running = [
+            tasks.create_task(_as_coroutine(duty), name=getattr(duty, "__qualname__", "duty")) for duty in duties
+        ]
         await stop.wait()  # a failing duty cancels this wait through the group
         log.info("agent.stopping")
         for task in running:

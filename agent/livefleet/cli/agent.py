@@ -60,7 +60,12 @@ def check(ctx: click.Context, node: Path, as_json: bool) -> None:
     from livefleet.spec import load_node
 
     spec = load_node(node)
-    findings = [*_check_files(spec), *_check_programs(spec), *_check_addresses(spec), *asyncio.run(_check_outside(spec))]
+    findings = [
+        *_check_files(spec),
+        *_check_programs(spec),
+        *_check_addresses(spec),
+        *asyncio.run(_check_outside(spec)),
+    ]
     ok = all(good for _, good, _ in findings)
     if as_json:
         print_json({"ok": ok, "findings": [{"what": w, "ok": g, "message": m} for w, g, m in findings]})
@@ -80,7 +85,9 @@ def _check_files(spec: Any) -> list[Finding]:
     found: list[Finding] = [("spec", True, f"{spec.name}, role {spec.role.value}, network {spec.network.name.value}")]
     for name, key in spec.keys.items():
         try:
-            passphrase = None if key.password_file is None else spec.paths.resolve(key.password_file).read_text().strip()
+            passphrase = (
+                None if key.password_file is None else spec.paths.resolve(key.password_file).read_text().strip()
+            )
             signer = load_key(spec.paths.resolve(key.file), passphrase)
         except (BadInput, OSError) as error:
             found.append((f"key {name}", False, str(error)))
@@ -140,7 +147,7 @@ async def _check_outside(spec: Any) -> list[Finding]:
 
         try:
             async with await connect(spec.network) as client:
-                found.append(("chain", True, f"chain id {await client.chain_id()}"))
+                found.append(("chain", True, f"chain id {client.chain_id}"))
         except LivefleetError as error:
             found.append(("chain", False, str(error)))
     return found

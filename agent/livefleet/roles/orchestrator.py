@@ -5,19 +5,21 @@ import logging
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
-from livefleet.ai import AiPool
-from livefleet.chain import ChainWatcher, Signer, Transactions, connect
+from livefleet.ai import MODEL_WARM, AiPool, WatchLimits, place, placement_conditions
+from livefleet.chain import Signer
 from livefleet.health import Reading
-from livefleet.kernel import BadInput, run_duty
+from livefleet.kernel import BadInput, Condition, Status, run_duty
 from livefleet.payments import OffchainPayments, Payments, SqliteStore
-from livefleet.reconcile import ReconcileLoop
 from livefleet.roles.base import RoleContext, load_signer, private_folder, read_secret
+from livefleet.roles.chain_side import ChainSide, open_chain_side
 from livefleet.roles.report import payments_part, payments_readings, server_part, server_readings
 from livefleet.roles.transcoding import open_transcoder
-from livefleet.wire.server import OrchestratorServer
+from livefleet.spec import AiDuty
+from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer
 
 __all__ = ["OrchestratorRole"]
 
@@ -38,11 +40,12 @@ class OrchestratorRole:
         self._server: OrchestratorServer | None = None
         self._payments: Payments | None = None
         self._ai: AiPool | None = None
-        self._watcher: ChainWatcher | None = None
-        self.required = (
-            "FrontDoorOpen",
+        self._chain: ChainSide | None = None
+        self.required: tuple[str, ...] = (
+            FRONT_DOOR_OPEN,
             *(("ChainReachable",) if spec.network.on_chain else ()),
             *(("TranscoderReady",) if spec.duties.transcoding else ()),
+            *((MODEL_WARM,) if spec.duties.ai and any(model.warm for model in spec.models) else ()),
         )
 
     async def __aenter__(self) -> Self:
@@ -73,17 +76,16 @@ class OrchestratorRole:
         if self._payments is not None:
             parts["payments"] = payments_part(self._payments.snapshot())
         if self._ai is not None:
-            parts["models"] = [
-                {name: getattr(model, name) for name in model.__dataclass_fields__} for model in self._ai.advertised()
-            ]
-        if self._watcher is not None and self._watcher.last_error is None:
-            head = self._watcher.head()
+            parts["models"] = [asdict(model) for model in self._ai.advertised()]
+        if self._chain is not None:
+            head = self._chain.watcher.head()
             parts["chain"] = {
                 "l1_block": head.l1_block,
                 "round": head.current_round,
                 "round_initialized": head.round_is_initialized,
                 "pool_size": head.pool_size,
                 "gas_price_wei": head.gas_price,
+                "seen_at": head.seen_at,
             }
         return parts
 
@@ -98,21 +100,24 @@ class OrchestratorRole:
 
     async def _serve(self) -> None:
         spec, context, paths = self._spec, self._context, self._spec.paths
+        transcoding = spec.duties.transcoding
         async with AsyncExitStack() as stack:
+            stack.callback(self._closed)
             store = await stack.enter_async_context(SqliteStore(paths.store))
-            loops: list[ReconcileLoop[Any]] = []
-            payments = await self._open_payments(stack, store, loops)
-            duties = spec.duties
+            if self._signer is None:
+                self._payments = OffchainPayments()
+            else:
+                self._chain = await stack.enter_async_context(open_chain_side(context, self._signer, store))
+                self._payments = self._chain.payments
+            if spec.duties.ai is not None:
+                self._ai = await stack.enter_async_context(await self._models(spec.duties.ai))
             transcoder = None
-            if duties.transcoding is not None:
-                transcoder = await stack.enter_async_context(
-                    open_transcoder(context, duties.transcoding, paths.run / "media")
-                )
-            ai = await self._open_ai(stack)
+            if transcoding is not None:
+                transcoder = await stack.enter_async_context(open_transcoder(context, transcoding, paths.run / "media"))
             self._server = await stack.enter_async_context(
                 OrchestratorServer(
                     self._settings,
-                    payments=payments,
+                    payments=self._payments,
                     signer=self._signer,
                     auth_secret=await store.auth_secret(),
                     state_dir=paths.state,
@@ -121,40 +126,45 @@ class OrchestratorRole:
                     clock=context.clock,
                     rng=random.SystemRandom(),
                     transcoder=transcoder,
-                    local_sessions=duties.transcoding.max_sessions if duties.transcoding else 0,
+                    local_sessions=transcoding.max_sessions if transcoding else 0,
                     worker_secret=self._worker_secret,
-                    ai=ai,
+                    ai=self._ai,
                     drain_s=spec.service.stop_timeout_s / 2,
                 )
             )
             log.info("orchestrator.serving", extra={"service_uri": self._settings.service_uri})
-            async with asyncio.TaskGroup() as tasks:
-                for loop in loops:
-                    tasks.create_task(loop.run())
-                tasks.create_task(asyncio.Event().wait())
+            if self._chain is not None:
+                await self._chain.run(context)
+            else:
+                await asyncio.Event().wait()
 
-    async def _open_payments(
-        self, stack: AsyncExitStack, store: SqliteStore, loops: list[ReconcileLoop[Any]]
-    ) -> Payments:
-        spec = self._spec
-        if self._signer is None:
-            self._payments = OffchainPayments()
-            return self._payments
-        client = await stack.enter_async_context(await connect(spec.network))
-        recipient = self._recipient(self._signer)
-        watcher = await stack.enter_async_context(
-            ChainWatcher(
-                client, recipient=recipient, poll_s=min(5.0, spec.network.l1_block_s), clock=self._context.clock
-            )
+    async def _models(self, duty: AiDuty) -> AiPool:
+        spec, context = self._spec, self._context
+        snapshot = context.sampler.latest or await context.sampler.sample()
+        wanted = spec.gpus
+        uuids = [
+            g.uuid
+            for g in snapshot.gpus
+            if g.uuid and g.fault is None and wanted != "none" and (wanted == "all" or g.uuid in wanted)
+        ]
+        catalogue = place(spec.models, uuids)
+        for condition in placement_conditions(catalogue):
+            context.board.report(condition)
+        return AiPool(
+            catalogue.placed,
+            run_dir=spec.paths.run / "ai",
+            state_folder=spec.paths.state,
+            board=context.board,
+            rng=random.SystemRandom(),
+            request_timeout_s=duty.request_timeout_s,
+            limits=WatchLimits(load_timeout_s=duty.load_timeout_s),
         )
-        await watcher.look()
-        self._watcher = watcher
-        transactions = await stack.enter_async_context(
-            Transactions(
-                client.rpc, self._signer, spec.paths.state / "transactions.sqlite3", chain_id=client.chain_id,
-                clock=self._context.clock,
-            )
-        )  # fmt: skip
-        self._payments = await stack.enter_async_context(self._onchain(store, watcher, client, recipient))
-        self._add_loops(loops, client, watcher, transactions, store, recipient)
-        return self._payments
+
+    def _closed(self) -> None:
+        self._server = self._payments = self._ai = self._chain = None
+
+    def _failed(self, error: BaseException) -> None:
+        text = f"{type(error).__name__}: {error}"
+        if self._spec.network.on_chain and self._chain is None:
+            self._context.board.report(Condition("ChainReachable", Status.FALSE, "NotSeen", str(error)))
+        self._context.board.report(Condition(FRONT_DOOR_OPEN, Status.FALSE, "NotServing", text))

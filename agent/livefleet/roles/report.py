@@ -75,7 +75,7 @@ def payments_part(now: PaymentsSnapshot) -> dict[str, Any]:
 def payments_readings(now: PaymentsSnapshot) -> list[Reading]:
     """go-livepeer's names where it has one; it counts money in gwei."""
     none: dict[str, str] = {}
-    readings: list[Reading] = [
+    readings: list[tuple[str, str, str, dict[str, str], Fraction | int]] = [
         ("livepeer_ticket_value_recv", "counter", "EV of accepted tickets, gwei.", none, now.received.value / GWEI),
         ("livepeer_tickets_recv", "counter", "Accepted tickets.", none, now.received.count),
         ("livepeer_winning_tickets_recv", "counter", "Winning tickets.", none, now.won.count),

@@ -19,7 +19,7 @@ __all__ = ["WorkerRole"]
 class WorkerRole:
     """Local devices, joined to an orchestrator. It holds no key and speaks to no chain."""
 
-    required = (JOINED_ORCHESTRATOR, "TranscoderReady")
+    required: tuple[str, ...] = (JOINED_ORCHESTRATOR, "TranscoderReady")
 
     def __init__(self, context: RoleContext) -> None:
         spec = context.spec
