@@ -1,1 +1,24 @@
-__all__: list[str] = []
+"""One typed reader a contract, each beside the fragments of the interface that it calls."""
+
+from livefleet.chain.contracts.bonding_manager import BondingManager, Delegator, Transcoder
+from livefleet.chain.contracts.contract import Contract
+from livefleet.chain.contracts.controller import Controller, contract_id
+from livefleet.chain.contracts.livepeer_token import LivepeerToken
+from livefleet.chain.contracts.minter import Minter
+from livefleet.chain.contracts.rounds_manager import RoundsManager
+from livefleet.chain.contracts.service_registry import ServiceRegistry
+from livefleet.chain.contracts.ticket_broker import TicketBroker
+
+__all__ = [
+    "BondingManager",
+    "Contract",
+    "Controller",
+    "Delegator",
+    "LivepeerToken",
+    "Minter",
+    "RoundsManager",
+    "ServiceRegistry",
+    "TicketBroker",
+    "Transcoder",
+    "contract_id",
+]

@@ -1,0 +1,118 @@
+"""The TicketBroker: what senders have locked, and redemption."""
+
+from typing import Any
+
+from livefleet.chain.abi import Event, Function
+from livefleet.chain.contracts.contract import Contract
+from livefleet.chain.models import Call, SenderInfo, TransactionOutcome
+from livefleet.chain.rpc import Block, Read
+from livefleet.kernel import Address, Round, Wei, WinProb
+
+__all__ = ["TicketBroker"]
+
+GET_SENDER_INFO = Function.parse(
+    "getSenderInfo(address sender) returns "
+    "((uint256 deposit, uint256 withdrawRound), (uint256 fundsRemaining, uint256 claimedInCurrentRound))"
+)
+CLAIMED_RESERVE = Function.parse("claimedReserve(address holder, address claimant) returns (uint256)")
+CLAIMABLE_RESERVE = Function.parse("claimableReserve(address holder, address claimant) returns (uint256)")
+USED_TICKETS = Function.parse("usedTickets(bytes32 ticketHash) returns (bool)")
+TICKET_VALIDITY_PERIOD = Function.parse("ticketValidityPeriod() returns (uint256)")
+REDEEM_WINNING_TICKET = Function.parse(
+    "redeemWinningTicket((address recipient, address sender, uint256 faceValue, uint256 winProb, uint256 senderNonce, "
+    "bytes32 recipientRandHash, bytes auxData) ticket, bytes sig, uint256 recipientRand)"
+)
+FUND_DEPOSIT_AND_RESERVE = Function.parse("fundDepositAndReserve(uint256 depositAmount, uint256 reserveAmount)")
+UNLOCK = Function.parse("unlock()")
+CANCEL_UNLOCK = Function.parse("cancelUnlock()")
+WITHDRAW = Function.parse("withdraw()")
+WINNING_TICKET_TRANSFER = Event.parse(
+    "WinningTicketTransfer(address indexed sender, address indexed recipient, uint256 amount)"
+)
+WINNING_TICKET_REDEEMED = Event.parse(
+    "WinningTicketRedeemed(address indexed sender, address indexed recipient, uint256 faceValue, uint256 winProb, "
+    "uint256 senderNonce, uint256 recipientRand, bytes auxData)"
+)
+RESERVE_CLAIMED = Event.parse("ReserveClaimed(address indexed reserveHolder, address claimant, uint256 amount)")
+
+
+class TicketBroker(Contract):
+    """Reads of senders' funds; calls that fund, redeem and withdraw."""
+
+    async def sender_info(self, sender: Address, claimant: Address, *, block: Block = "latest") -> SenderInfo:
+        """A sender's funds, and what `claimant` took of its reserve this round."""
+        funds, claimed = await self.rpc.read_all(self.sender_info_reads(sender, claimant), block=block)
+        return self.to_sender_info(funds, claimed)
+
+    def sender_info_reads(self, sender: Address, claimant: Address) -> list[Read]:
+        """The two views behind `sender_info`, to be batched with others."""
+        return [self.read(GET_SENDER_INFO, sender), self.read(CLAIMED_RESERVE, sender, claimant)]
+
+    @staticmethod
+    def to_sender_info(funds: tuple[Any, ...], claimed_by_recipient: tuple[Any, ...]) -> SenderInfo:
+        """What the answers of `sender_info_reads` say."""
+        (deposit, withdraw_round), (remaining, claimed) = funds
+        return SenderInfo(
+            deposit=Wei(deposit),
+            withdraw_round=Round(withdraw_round),
+            reserve_remaining=Wei(remaining),
+            reserve_claimed_in_round=Wei(claimed),
+            reserve_claimed_by_recipient=Wei(claimed_by_recipient[0]),
+        )
+
+    async def is_used(self, ticket_hash: bytes) -> bool:
+        """Whether a ticket was redeemed, even if it paid nothing."""
+        return bool(await self.ask(USED_TICKETS, ticket_hash))
+
+    async def claimable_reserve(self, sender: Address, claimant: Address) -> Wei:
+        """What `claimant` can still take of the reserve this round; 0 unless it is active.
+
+        Raises Reverted(`Panic(0x11)`) in a round where the pool grew after the claimant took its old share.
+        """
+        return Wei(await self.ask(CLAIMABLE_RESERVE, sender, claimant))
+
+    async def ticket_validity_period(self) -> int:
+        """Rounds for which a ticket can be redeemed, its creation round included."""
+        return int(await self.ask(TICKET_VALIDITY_PERIOD))
+
+    def redeem_call(
+        self,
+        *,
+        recipient: Address,
+        sender: Address,
+        face_value: Wei,
+        win_prob: WinProb,
+        sender_nonce: int,
+        recipient_rand_hash: bytes,
+        aux_data: bytes,
+        signature: bytes,
+        recipient_rand: int,
+    ) -> Call:
+        """Redeem one winning ticket. Anybody may send it; the recipient is paid."""
+        ticket = (recipient, sender, face_value, win_prob, sender_nonce, recipient_rand_hash, aux_data)
+        return self.call(REDEEM_WINNING_TICKET, ticket, signature, recipient_rand)
+
+    def paid_amount(self, outcome: TransactionOutcome, *, sender: Address, recipient: Address) -> Wei:
+        """What a mined redemption really paid: 0 where the ticket was used up for nothing."""
+        paid = 0
+        for address, topics, data in outcome.logs:
+            if address == self.address and WINNING_TICKET_TRANSFER.matches(topics):
+                from_, to, amount = WINNING_TICKET_TRANSFER.decode(topics, data)
+                paid += amount if (from_, to) == (sender, recipient) else 0
+        return Wei(paid)
+
+    def fund_call(self, deposit: Wei, reserve: Wei) -> Call:
+        """Add to the signer's own deposit and reserve; also cancels an unlock under way."""
+        return self.call(FUND_DEPOSIT_AND_RESERVE, deposit, reserve, value=Wei(deposit + reserve))
+
+    def unlock_call(self) -> Call:
+        """Begin to take the signer's deposit and reserve out."""
+        return self.call(UNLOCK)
+
+    def cancel_unlock_call(self) -> Call:
+        """Stay after all."""
+        return self.call(CANCEL_UNLOCK)
+
+    def withdraw_call(self) -> Call:
+        """Take deposit and reserve out, once the unlock period is over."""
+        return self.call(WITHDRAW)

@@ -1,0 +1,80 @@
+"""What a chain can answer.
+
+LivefleetError
+|- Reverted            the contract refused; `reason` is its own text
+|- Transient
+|  |- NodeError        a node answered with an error that is none of the contract's
+|  |- FeeTooHigh       gas costs more than the caller allows now
+|  `- OutOfFunds       the key cannot pay for gas and value
+`- Terminal
+   `- WrongChain       the endpoints serve another chain, or the Controller is not there
+"""
+
+from typing import Any
+
+from eth_abi.abi import decode
+from eth_abi.exceptions import DecodingError
+
+from livefleet.kernel import LivefleetError, Terminal, Transient
+
+__all__ = ["FeeTooHigh", "NodeError", "OutOfFunds", "Reverted", "WrongChain", "revert_reason"]
+
+_ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
+_PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
+
+
+class Reverted(LivefleetError):
+    """A call that the contract refused, found by simulation or by a mined receipt.
+
+    `reason` is the text of Error(string), `Panic(0x11)` for a panic, `custom error 0x…` for one that has no text and
+    an empty string when the node gave none.
+    """
+
+    def __init__(self, reason: str, *, data: bytes = b"") -> None:
+        super().__init__(f"execution reverted: {reason}" if reason else "execution reverted")
+        self.reason = reason
+        self.data = data
+
+
+class NodeError(Transient):
+    """A JSON-RPC error answer that is not a revert."""
+
+    def __init__(self, message: str, *, code: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class FeeTooHigh(Transient):
+    """Gas is above the caller's limit; nothing was sent."""
+
+    def __init__(self, *, gas_price: int, limit: int) -> None:
+        super().__init__(f"gas costs {gas_price} wei, above the limit of {limit}; nothing was sent", retry_after_s=30.0)
+        self.gas_price = gas_price
+        self.limit = limit
+
+
+class OutOfFunds(Transient):
+    """The signer's balance does not cover gas and value; waiting helps once somebody sends it ETH."""
+
+
+class WrongChain(Terminal):
+    """The endpoints do not serve the chain that the spec declares."""
+
+
+def revert_reason(data: bytes, message: str = "") -> str:
+    """The reason in revert data, or in the node's message where the data says nothing."""
+    selector, body = data[:4], data[4:]
+    if selector == _ERROR_STRING:
+        return str(_decoded("string", body))
+    if selector == _PANIC:
+        return f"Panic(0x{int(_decoded('uint256', body)):02x})"
+    if selector:
+        return f"custom error 0x{data.hex()}"
+    return message.partition("execution reverted")[2].strip(": ")
+
+
+def _decoded(kind: str, body: bytes) -> Any:
+    try:
+        return decode([kind], body)[0]
+    except DecodingError as error:
+        raise NodeError(f"revert data that is no {kind}: 0x{body.hex()}") from error
