@@ -65,6 +65,8 @@ def start(anvil: Path, folder: Path, *, port: int, chain_id: int, block_time_s: 
             [
                 *(str(anvil), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)),
                 *("--mnemonic", MNEMONIC, "--accounts", "10", "--balance", "1000000", "--quiet", *pace),
+                # Prices as on Arbitrum One (about 0.01 gwei), not the simulator's 2 gwei: face values follow.
+                *("--block-base-fee-per-gas", "10000000", "--disable-min-priority-fee"),
             ],
             stdin=subprocess.DEVNULL,
             stdout=out,

@@ -117,7 +117,7 @@ def image(
             }
         )  # fmt: skip
         return
-    table = Table("image", "size", "seed", "tickets", "price wei/px", "seconds")
+    table = Table("image", "size", "seed", "tickets", "price wei/px", "seconds", box=None)
     for name, size, seed_used in zip(files, report.sizes, report.seeds, strict=True):
         table.add_row(
             name, f"{size[0]}x{size[1]}", str(seed_used), str(report.tickets), str(report.price or 0),
@@ -199,7 +199,7 @@ def _print_progress(outcome: Any, total: int) -> None:
 
 
 def _print_stream(report: Any) -> None:
-    table = Table("rendition", "size", "segments", "frames", "pixels", "sound", "bytes")
+    table = Table("rendition", "size", "segments", "frames", "pixels", "sound", "bytes", box=None)
     names = [r.profile for r in report.segments[0].renditions] if report.segments else []
     for position, name in enumerate(names):
         found = [s.renditions[position] for s in report.segments if position < len(s.renditions)]

@@ -8,12 +8,15 @@ from rich.console import Console
 
 from livefleet.kernel import BadInput, ExitCode, LivefleetError, OutsideWorld, Refused, Transient
 
+_WIDE = 200  # columns, for logs and pipes
+
 __all__ = ["console", "exit_code_of", "print_json", "report_failure"]
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A console that keeps lines whole where output is not a terminal."""
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    """A console that keeps lines and table cells whole where output is not a terminal."""
+    out = Console(stderr=stderr, highlight=False, soft_wrap=True)
+    return out if out.is_terminal else Console(stderr=stderr, highlight=False, soft_wrap=True, width=_WIDE)
 
 
 def print_json(value: Any) -> None:

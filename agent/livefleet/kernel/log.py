@@ -29,9 +29,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def configure(level: str = "INFO", stream: IO[str] | None = None) -> None:
-    """Send every logger of the process through one JSON handler."""
+    """Send every logger of the process through one JSON handler; `level` is ours, libraries speak from WARNING on."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(logging.WARNING)
+    logging.getLogger("livefleet").setLevel(level)

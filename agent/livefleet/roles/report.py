@@ -1,5 +1,6 @@
 """Services' snapshots as JSON for /status and as numbers for /metrics."""
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -56,18 +57,18 @@ def payments_part(now: PaymentsSnapshot) -> dict[str, Any]:
     return {
         "on_chain": now.on_chain,
         "recipient": now.recipient,
-        "price_wei_per_pixel": _exact(now.price),
+        "price_wei_per_pixel": _price(now.price),
         "tickets": {
-            "received": {"count": now.received.count, "expected_value_wei": _exact(now.received.value)},
-            "won": {"count": now.won.count, "face_value_wei": _exact(now.won.value)},
-            "pending": {"count": now.pending.count, "face_value_wei": _exact(now.pending.value)},
-            "redeemed": {"count": now.redeemed.count, "face_value_wei": _exact(now.redeemed.value)},
-            "lost": {"count": now.lost.count, "face_value_wei": _exact(now.lost.value)},
+            "received": {"count": now.received.count, "expected_value_wei": _whole(now.received.value)},
+            "won": {"count": now.won.count, "face_value_wei": _whole(now.won.value)},
+            "pending": {"count": now.pending.count, "face_value_wei": _whole(now.pending.value)},
+            "redeemed": {"count": now.redeemed.count, "face_value_wei": _whole(now.redeemed.value)},
+            "lost": {"count": now.lost.count, "face_value_wei": _whole(now.lost.value)},
         },
         "paid_wei": now.paid,
         "refused": dict(now.refused),
         "senders": list(now.senders),
-        "credit_wei": _exact(now.credit),
+        "credit_wei": _whole(now.credit),
         "store_fault": now.store_fault,
     }
 
@@ -94,6 +95,11 @@ def payments_readings(now: PaymentsSnapshot) -> list[Reading]:
     return [(name, kind, text, labels, float(value)) for name, kind, text, labels, value in readings]
 
 
-def _exact(value: Fraction) -> int | str:
-    """Whole amounts as numbers, others as `numerator/denominator`."""
+def _whole(value: Fraction) -> int:
+    """Whole wei, rounded down: exact fractions are the ledger's business."""
+    return math.floor(value)
+
+
+def _price(value: Fraction) -> int | str:
+    """Whole prices as numbers, others as `numerator/denominator`."""
     return int(value) if value.denominator == 1 else str(value)
