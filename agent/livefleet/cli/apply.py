@@ -3,6 +3,7 @@
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import Self
 
 import click
 from rich.console import Console
@@ -72,7 +73,7 @@ class _Progress:
         self._out = out
         self._status = out.status("reading the spec") if out.is_terminal else None
 
-    def __enter__(self) -> "_Progress":
+    def __enter__(self) -> Self:
         if self._status:
             self._status.start()
         return self

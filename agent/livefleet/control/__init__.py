@@ -1,1 +1,24 @@
-__all__: list[str] = []
+"""The operator's side: applying the spec to hosts, and asking them how they are."""
+
+from livefleet.control.apply import ApplyOptions, apply, find_checkout
+from livefleet.control.events import Event, parse_event
+from livefleet.control.status import Condition, FleetStatus, HostStatus, NodeReport, fleet_status
+from livefleet.control.summary import HostResult, Outcome, Summary, advice, summarize
+
+__all__ = [
+    "ApplyOptions",
+    "Condition",
+    "Event",
+    "FleetStatus",
+    "HostResult",
+    "HostStatus",
+    "NodeReport",
+    "Outcome",
+    "Summary",
+    "advice",
+    "apply",
+    "find_checkout",
+    "fleet_status",
+    "parse_event",
+    "summarize",
+]

@@ -94,13 +94,16 @@ class TranscodeResult:
 
 
 class TranscodeError(LivefleetError):
-    """The segment could not be transcoded. `text` is what goes on the wire: for bad input one of the texts
-    that gateways do not punish (`No keyframes in input`, `TranscoderInvalidVideo`, ...).
+    """The segment could not be transcoded.
+
+    `text` is what goes on the wire: for bad input one of the texts that gateways do not punish (`No keyframes in
+    input`, `TranscoderInvalidVideo`, ...). `detail` is for our own log.
     """
 
     def __init__(self, text: str, *, detail: str = "") -> None:
         super().__init__(f"{text}: {detail}" if detail else text)
         self.text = text
+        self.detail = detail
 
 
 class Transcoder(Protocol):

@@ -1,14 +1,17 @@
 """Payments as they come in, and what is quoted to senders."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
 from livefleet.kernel import Address, BlockNumber, Round, Wei, WinProb
 
 __all__ = [
+    "PaymentsSnapshot",
     "Quote",
     "ReceivedPayment",
     "SenderSignature",
+    "TicketCount",
     "TicketExpiration",
     "TicketParams",
 ]
@@ -68,3 +71,31 @@ class Quote:
 
     price: Fraction | None  # wei per pixel or AI unit, exact
     ticket_params: TicketParams | None
+
+
+@dataclass(frozen=True, slots=True)
+class TicketCount:
+    """How many tickets, and what they are worth together."""
+
+    count: int = 0
+    value: Fraction = Fraction(0)  # wei
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentsSnapshot:
+    """Payments at one moment. Ticket totals are since the store was made, so they survive restarts."""
+
+    on_chain: bool
+    recipient: Address
+    price: Fraction  # wei per pixel before any adjustment, for senders without a price of their own
+    received: TicketCount  # credited; value is their expected value
+    won: TicketCount  # value is face value, as in the next three
+    pending: TicketCount  # won, not redeemed and not lost
+    redeemed: TicketCount
+    lost: TicketCount  # can never be redeemed any more
+    paid: Wei  # what redemptions really paid
+    refused: Mapping[str, int]  # payments refused since start, by what was wrong
+    balances: int  # (sender, session) pairs with a balance
+    senders: tuple[Address, ...]  # with a balance
+    credit: Fraction  # wei, sum of all balances
+    store_fault: str  # why the last write failed; empty when it did not

@@ -1,12 +1,17 @@
 """The fleet spec: what operators declare, read with positions and checked as a whole."""
 
 from livefleet.spec.ai import AiDuty, ModelEntry, Pipeline
+from livefleet.spec.digest import node_digest, to_yaml
+from livefleet.spec.fleet import FleetSpec, HostLayer, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
 from livefleet.spec.gpu import DriverSettings, GpuSelection
 from livefleet.spec.keys import KeyRef, NodeKey, SecretRef
+from livefleet.spec.load import Fleet, load_fleet, load_node, load_profile
 from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network, NetworkName
 from livefleet.spec.node import NodePaths, NodeSpec
 from livefleet.spec.pricing import Prices, TicketSettings
+from livefleet.spec.problem import Problem, SpecError
+from livefleet.spec.profile import Origin, Origins
 from livefleet.spec.roles import (
     Duties,
     OrchestratorSettings,
@@ -16,12 +21,18 @@ from livefleet.spec.roles import (
     TranscodingDuty,
     WorkerSettings,
 )
+from livefleet.spec.schema import fleet_schema
+from livefleet.spec.secrets import SecretToSend
 
 __all__ = [
     "AiDuty",
     "DriverSettings",
     "Duties",
+    "Fleet",
+    "FleetSpec",
     "GpuSelection",
+    "HostLayer",
+    "HostSettings",
     "KeyRef",
     "ModelEntry",
     "Monitoring",
@@ -31,14 +42,28 @@ __all__ = [
     "NodePaths",
     "NodeSpec",
     "OrchestratorSettings",
+    "Origin",
+    "Origins",
     "Pipeline",
     "Prices",
+    "Problem",
+    "ProfileLayer",
     "RedemptionDuty",
+    "ReleaseSettings",
     "RewardDuty",
     "Role",
     "SecretRef",
+    "SecretToSend",
     "ServiceSettings",
+    "SpecError",
+    "SshSettings",
     "TicketSettings",
     "TranscodingDuty",
     "WorkerSettings",
+    "fleet_schema",
+    "load_fleet",
+    "load_node",
+    "load_profile",
+    "node_digest",
+    "to_yaml",
 ]

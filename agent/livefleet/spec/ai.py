@@ -28,7 +28,8 @@ class ModelEntry(SpecModel):
     """The id that gateways ask for, usually the hub's `owner/name`."""
 
     source: str | None = None
-    """Where the weights are: a folder on the host (relative: to the node's state folder) or a hub id. None: `model_id` on the hub."""
+    """Where the weights are: a folder on the host (relative: to the node's state folder) or a hub id. None: `model_id`
+    on the hub."""
 
     revision: str | None = None
     """Hub revision. None: the newest."""

@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from livefleet.spec.model import SpecModel
+from livefleet.spec.network import ListenAddress
 
 __all__ = ["Monitoring", "ServiceSettings"]
 
@@ -12,8 +13,9 @@ __all__ = ["Monitoring", "ServiceSettings"]
 class Monitoring(SpecModel):
     """Health endpoints and logs."""
 
-    admin_listen: str = "127.0.0.1:7936"
-    """Address of /healthz, /readyz, /status and /metrics. Loopback unless central monitoring scrapes over a private network."""
+    admin_listen: ListenAddress = "127.0.0.1:7936"
+    """Address of /healthz, /readyz, /status and /metrics. Loopback unless central monitoring scrapes over a private
+    network."""
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     """Least severe line that is written."""

@@ -12,9 +12,10 @@ from livefleet.spec.model import SpecModel
 __all__ = ["Price", "Prices", "TicketSettings", "WeiAmount", "parse_price", "parse_wei"]
 
 _UNITS = {"wei": 1, "gwei": 10**9, "eth": 10**18}
-_AMOUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)\s*(wei|gwei|eth)?\s*$", re.IGNORECASE)
+# Exponents of two digits at most: the numbers are made exact, and 1e999999999 would be a gigabyte.
+_AMOUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)\s*(wei|gwei|eth)?\s*$", re.IGNORECASE)
 _PRICE = re.compile(
-    r"^(?P<amount>.+?)(?:\s*(?:/|\bper\b)\s*(?P<units>[0-9][0-9_]*(?:[eE]\+?[0-9]+)?)\s*(?:pixels|units)?)?$"
+    r"^(?P<amount>.+?)(?:\s*(?:/|\bper\b)\s*(?P<units>[0-9][0-9_]*(?:[eE]\+?[0-9]{1,2})?)\s*(?:pixels|units)?)?$"
 )
 
 
@@ -39,18 +40,23 @@ def parse_price(value: Any) -> Fraction:
     elif isinstance(value, int | float | Decimal):
         price = Fraction(str(value))
     else:
-        text = str(value)
-        if re.fullmatch(r"\s*[0-9]+\s*/\s*[0-9]+\s*", text):
-            price = Fraction(text.replace(" ", ""))
-        else:
-            match = _PRICE.match(text)
-            assert match is not None  # the pattern admits any text
-            price = parse_amount(match["amount"])
-            if match["units"]:
-                price /= Fraction(Decimal(match["units"].replace("_", "")))
+        price = _price_of_text(str(value))
     if price < 0:
         raise ValueError("a price is not negative")
     return price
+
+
+def _price_of_text(text: str) -> Fraction:
+    match = _PRICE.match(text)
+    if match is None:
+        raise ValueError("a price is empty; write for example '1200 wei'")
+    price = parse_amount(match["amount"])
+    if not match["units"]:
+        return price
+    units = Fraction(Decimal(match["units"].replace("_", "")))
+    if units == 0:
+        raise ValueError("a price per 0 pixels is none")
+    return price / units
 
 
 def parse_wei(value: Any) -> int:

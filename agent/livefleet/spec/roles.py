@@ -1,24 +1,28 @@
 """Roles and duties."""
 
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, Literal
 
 from pydantic import Field, model_validator
 
 from livefleet.spec.ai import AiDuty
 from livefleet.spec.model import SpecModel
-from livefleet.spec.network import EthAddress
+from livefleet.spec.network import EthAddress, ListenAddress
 from livefleet.spec.pricing import TicketSettings, WeiAmount
 
 __all__ = [
     "Duties",
+    "OrchestratorLayer",
     "OrchestratorSettings",
     "RedemptionDuty",
     "RewardDuty",
     "Role",
     "TranscodingDuty",
+    "WorkerLayer",
     "WorkerSettings",
 ]
+
+_SERVICE_URI: Final = r"^https://[^/\s]+$"
 
 
 class Role(StrEnum):
@@ -32,7 +36,7 @@ class Role(StrEnum):
 class TranscodingDuty(SpecModel):
     """Transcode segments on this host."""
 
-    encoder: str = "auto"
+    encoder: Literal["auto", "software", "nvenc"] = "auto"
     """`auto` (NVENC where a declared GPU has it, else libx264), `software` or `nvenc`."""
 
     max_sessions: int = Field(default=10, ge=1)
@@ -60,12 +64,19 @@ class RedemptionDuty(SpecModel):
 
 
 class Duties(SpecModel):
-    """What the host does. As a list of names (`[transcoding, reward]`) each has its defaults; a duty left out is off."""
+    """What the host does. As a list of names (`[transcoding, reward]`) each has its defaults; one left out is off."""
 
     transcoding: TranscodingDuty | None = None
+    """Transcode segments on this host."""
+
     ai: AiDuty | None = None
+    """Serve the declared models."""
+
     reward: RewardDuty | None = None
+    """Call reward once a round; for the role orchestrator."""
+
     redemption: RedemptionDuty | None = None
+    """Redeem winning tickets; for the role orchestrator."""
 
     @model_validator(mode="before")
     @classmethod
@@ -73,21 +84,25 @@ class Duties(SpecModel):
         if isinstance(value, list | tuple):
             return {str(name): {} for name in value}
         if isinstance(value, dict):
-            return {name: {} if settings is True else settings for name, settings in value.items()}
+            return {
+                name: {} if settings is True else None if settings is False else settings
+                for name, settings in value.items()
+            }
         return value
 
 
-class OrchestratorSettings(SpecModel):
-    """Facing gateways."""
+class OrchestratorLayer(SpecModel):
+    """Facing gateways, as far as one layer says."""
 
-    service_uri: str = Field(pattern=r"^https://[^/\s]+$")
+    service_uri: str | None = Field(default=None, pattern=_SERVICE_URI)
     """Public base URL, `https://host:port`: what gateways are told and what is registered on chain."""
 
-    listen: str = "0.0.0.0:8935"
+    listen: ListenAddress = "0.0.0.0:8935"
     """Address and port of the TLS front door."""
 
     key: str | None = None
-    """Name (under `keys`) of the key that signs results and, unless `recipient` says otherwise, receives tickets. Required on-chain."""
+    """Name (under `keys`) of the key that signs results and, unless `recipient` says otherwise, receives tickets.
+    Required on-chain."""
 
     recipient: EthAddress | None = None
     """Ticket recipient, the orchestrator's on-chain address. None: the key's own."""
@@ -102,16 +117,34 @@ class OrchestratorSettings(SpecModel):
     """Further instance URLs told to gateways."""
 
     ticket: TicketSettings = TicketSettings()
+    """What is asked of tickets."""
 
 
-class WorkerSettings(SpecModel):
-    """Facing an orchestrator."""
+class OrchestratorSettings(OrchestratorLayer):
+    """Facing gateways."""
 
-    orchestrator: str
+    service_uri: str = Field(pattern=_SERVICE_URI)
+    """Public base URL, `https://host:port`: what gateways are told and what is registered on chain."""
+
+
+class WorkerLayer(SpecModel):
+    """Facing an orchestrator, as far as one layer says."""
+
+    orchestrator: ListenAddress | None = None
     """`host:port` of the orchestrator's front door (`orchAddr`)."""
 
-    secret: str
+    secret: str | None = None
     """Name (under `secrets`) of the shared secret."""
 
     capacity: int | None = Field(default=None, ge=1)
     """Sessions offered. None: the transcoding duty's `max_sessions`."""
+
+
+class WorkerSettings(WorkerLayer):
+    """Facing an orchestrator."""
+
+    orchestrator: ListenAddress
+    """`host:port` of the orchestrator's front door (`orchAddr`)."""
+
+    secret: str
+    """Name (under `secrets`) of the shared secret."""

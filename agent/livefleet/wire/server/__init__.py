@@ -1,1 +1,21 @@
-__all__: list[str] = []
+"""The orchestrator's side of the wire: one TLS port for gateways and workers."""
+
+from livefleet.wire.server.counters import ServerSnapshot
+from livefleet.wire.server.front_door import CONDITION as FRONT_DOOR_OPEN
+from livefleet.wire.server.front_door import FrontDoor
+from livefleet.wire.server.parts import Ai, Place
+from livefleet.wire.server.server import OrchestratorServer
+from livefleet.wire.server.transcoders import Transcoders
+from livefleet.wire.server.worker_pool import WorkerPool, WorkerSnapshot
+
+__all__ = [
+    "FRONT_DOOR_OPEN",
+    "Ai",
+    "FrontDoor",
+    "OrchestratorServer",
+    "Place",
+    "ServerSnapshot",
+    "Transcoders",
+    "WorkerPool",
+    "WorkerSnapshot",
+]
