@@ -1,0 +1,51 @@
+"""What can go wrong with payments.
+
+LivefleetError
+|- Refused
+|  |- InsufficientReserve   the sender's float does not carry a sensible ticket
+|  `- BadPayment            a payment or ticket breaks a rule; `kind` is what metrics count it under
+|- Transient
+|  |- NoTicketRound         no round with a block hash to make tickets in
+|  `- StoreFailed           a write did not reach the disk
+`- Terminal
+   `- StoreUnusable         the file belongs to a newer version, another chain, or is no store
+"""
+
+from livefleet.kernel import Refused, Terminal, Transient
+
+__all__ = ["BadPayment", "InsufficientReserve", "NoTicketRound", "StoreFailed", "StoreUnusable"]
+
+
+class InsufficientReserve(Refused):
+    """What the network says when a sender's reserve is too small for the tickets wanted."""
+
+    def __init__(self) -> None:
+        super().__init__("insufficient sender reserve")
+
+
+class BadPayment(Refused):
+    """A payment that is not, or not wholly, accepted. Always HTTP 400."""
+
+    def __init__(self, text: str, *, kind: str) -> None:
+        super().__init__(text, status=400)
+        self.kind = kind
+
+
+class NoTicketRound(Transient):
+    """Tickets need a round whose block hash the contract knows; wait for the next one."""
+
+    def __init__(self, last_initialized_round: int) -> None:
+        super().__init__(
+            f"neither round {last_initialized_round} nor the one before has a block hash: no ticket of them could be "
+            "redeemed; initialise a round",
+            retry_after_s=15.0,
+        )
+        self.last_initialized_round = last_initialized_round
+
+
+class StoreFailed(Transient):
+    """Nothing of that write is on disk, and nothing was acknowledged."""
+
+
+class StoreUnusable(Terminal):
+    """The store must not be written by this process."""

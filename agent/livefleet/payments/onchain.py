@@ -1,0 +1,282 @@
+"""Payments with real tickets.
+
+Source: go-livepeer core/orchestrator.go ProcessPayment, pm/recipient.go ReceiveTicket.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from types import TracebackType
+from typing import Self
+
+from livefleet.kernel import Address, Clock, SessionId, Transient, Wei
+from livefleet.payments.balance import Account, Balances
+from livefleet.payments.errors import BadPayment, InsufficientReserve
+from livefleet.payments.models import PaymentsSnapshot, Quote, ReceivedPayment, TicketParams
+from livefleet.payments.nonces import Nonces
+from livefleet.payments.pricing import PriceList, adjusted, fit_int64
+from livefleet.payments.receipt import Receipt, check_commitment, checked_price
+from livefleet.payments.recipient import face_value, ticket_params
+from livefleet.payments.records import DebitRecord, ForgetBalances, PaymentRecord, PruneNonces, TicketState
+from livefleet.payments.sender_monitor import ChainReader, SenderMonitor
+from livefleet.payments.store import TicketStore
+from livefleet.spec import TicketSettings
+
+__all__ = ["OnchainPayments"]
+
+log = logging.getLogger(__name__)
+
+_CLEAN_EVERY_S = 60.0
+_SAME_PRICE_FACTOR = 2
+"""A gateway leaves a session whose price doubled, so no honest price is below half of ours."""
+
+
+class OnchainPayments:
+    """The Payments of an on-chain orchestrator. An async context manager; the store outlives it.
+
+    Memory is the authority for balances while the process lives and follows the disk: credit is used only after its
+    commit. `monitor` is shared with the redeemer, which tells it what is being redeemed.
+    """
+
+    on_chain = True
+
+    def __init__(
+        self,
+        store: TicketStore,
+        chain: ChainReader,
+        monitor: SenderMonitor,
+        *,
+        recipient: Address,
+        prices: PriceList,
+        ticket: TicketSettings,
+        redeem_gas: int,
+        clock: Clock,
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        self.recipient = recipient
+        self._store = store
+        self._chain = chain
+        self._monitor = monitor
+        self._prices = prices
+        self._ticket = ticket
+        self._redeem_gas = redeem_gas
+        self._clock = clock
+        self._token_bytes = token_bytes
+        self._group = asyncio.TaskGroup()
+        self._cleaner: asyncio.Task[None] | None = None
+        self._secret = b""
+        self._balances = Balances(clock)
+        self._nonces = Nonces({})
+        self._refused: Counter[str] = Counter()
+
+    async def __aenter__(self) -> Self:
+        self._secret = await self._store.secret("recipient")
+        loaded = await self._store.load()
+        self._balances = Balances(self._clock, loaded.balances.items())
+        self._nonces = Nonces(loaded.commitments)
+        await self._group.__aenter__()
+        self._cleaner = self._group.create_task(self._keep_clean(), name="payments-cleaner")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._cleaner is not None:
+            self._cleaner.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    async def quote(
+        self,
+        sender: Address | None,
+        *,
+        session: SessionId | None = None,
+        models: Sequence[tuple[str, str]] = (),
+    ) -> Quote:
+        """Price and ticket parameters for `sender`; see Payments."""
+        if sender is None:
+            raise InsufficientReserve
+        price = fit_int64(await self._price(sender, session, models))
+        return Quote(
+            price=price,
+            ticket_params=ticket_params(
+                self._secret,
+                recipient=self.recipient,
+                sender=sender,
+                value=await self._face_value(sender) if price else Wei(0),
+                expected=self._ticket.expected_value,
+                price=price,
+                head=self._chain.head(),
+                seed=int.from_bytes(self._token_bytes(32), "big"),
+            ),
+        )
+
+    async def receive(self, payment: ReceivedPayment, session: SessionId) -> None:
+        """Check and credit a payment; see Payments. Also raises StoreFailed, and then nothing was credited."""
+        try:
+            await self._receive(payment, session)
+        except BadPayment as error:
+            self._refused[error.kind] += 1
+            log.debug(
+                "payment.refused", extra={"sender": payment.sender, "payment_session": session, "error": error.text}
+            )
+            raise
+
+    def require_balance(self, payment: ReceivedPayment, session: SessionId, *, price: Fraction | None = None) -> None:
+        """Refuse what is not paid for; see Payments."""
+        if not self._charge(payment, session, price):
+            return
+        amount = None if payment.sender is None else self._balances.amount((payment.sender, session))
+        if amount is None or amount < self._ticket.expected_value:
+            self._refused["InsufficientBalance"] += 1
+            raise BadPayment("Insufficient balance", kind="InsufficientBalance")
+
+    def debit(
+        self, payment: ReceivedPayment, session: SessionId, units: int, *, price: Fraction | None = None
+    ) -> Fraction:
+        """Charge finished work; see Payments. Durable with the next commit, which is not waited for."""
+        fee = units * self._charge(payment, session, price)
+        if payment.sender is not None and fee:
+            account = (payment.sender, session)
+            self._balances.change(account, -fee)
+            self._store.later(DebitRecord(account, fee, self._clock.now()))
+        return fee
+
+    def capability_prices(self, sender: Address | None) -> Sequence[tuple[str, str, int]]:
+        """Every model's price, not adjusted."""
+        return self._prices.capability_prices()
+
+    def snapshot(self) -> PaymentsSnapshot:
+        """Counts and sums."""
+        totals = self._store.totals
+        return PaymentsSnapshot(
+            on_chain=True,
+            recipient=self.recipient,
+            price=self._prices.video,
+            received=totals.received,
+            won=totals.won,
+            pending=totals.of(TicketState.PENDING),
+            redeemed=totals.of(TicketState.REDEEMED),
+            lost=totals.of(TicketState.LOST),
+            paid=totals.paid,
+            refused=dict(self._refused),
+            balances=len(self._balances),
+            senders=self._balances.senders(),
+            credit=self._balances.total(),
+            store_fault=self._store.fault,
+        )
+
+    def clean(self) -> None:
+        """Drop idle balances and nonces of long expired parameters."""
+        if idle := self._balances.drop_idle():
+            self._store.later(ForgetBalances(idle))
+        if (block := self._nonces.prune(self._chain.head().l1_block)) is not None:
+            self._store.later(PruneNonces(block))
+
+    async def _keep_clean(self) -> None:
+        while True:
+            await asyncio.sleep(_CLEAN_EVERY_S)
+            try:
+                self.clean()
+            except Transient as error:
+                log.debug("payments.not_cleaned", extra={"error": str(error)})
+
+    async def _price(self, sender: Address, session: SessionId | None, models: Sequence[tuple[str, str]]) -> Fraction:
+        base = self._prices.base(sender, models)
+        fixed = None if session is None else self._balances.fixed_price((sender, session))
+        if fixed is not None and fixed * _SAME_PRICE_FACTOR >= base:
+            return fixed
+        if not self._prices.auto_adjust or not base:
+            return base
+        tx_cost = self._redeem_gas * self._chain.head().gas_price
+        value = await self._face_value(sender)
+        return adjusted(base, Fraction(value, tx_cost) if tx_cost > 0 else Fraction(0))
+
+    async def _face_value(self, sender: Address) -> Wei:
+        return face_value(
+            self._ticket,
+            redeem_gas=self._redeem_gas,
+            gas_price=self._chain.head().gas_price,
+            max_float=await self._monitor.max_float(sender),
+        )
+
+    async def _receive(self, payment: ReceivedPayment, session: SessionId) -> None:
+        params, sender = payment.ticket_params, payment.sender
+        if params is None:
+            checked_price(payment)
+            return
+        if sender is None:
+            raise BadPayment(
+                f"Could not find Sender for payment: recipient={params.recipient} face_value={params.face_value} "
+                f"tickets={len(payment.tickets)}",
+                kind="NoSender",
+            )
+        if not await self._chain.is_active(params.recipient):
+            round_ = self._chain.head().last_initialized_round
+            raise BadPayment(
+                f"orchestrator {params.recipient} is inactive in round {round_}, cannot process payments",
+                kind="Inactive",
+            )
+        price = checked_price(payment)
+        if not payment.tickets:
+            return
+        if await self._monitor.is_unlocking(sender):
+            raise BadPayment(f"deposit and reserve for sender {sender} is set to unlock soon", kind="SenderUnlocking")
+        rand = check_commitment(
+            payment, params, sender=sender, recipient=self.recipient, price=price, secret=self._secret
+        )
+        receipt = Receipt(payment, params, sender, rand, self._nonces, self._chain.head().l1_block)
+        try:
+            await receipt.take_tickets()
+        except BaseException:
+            self._nonces.release(params.recipient_rand_hash, receipt.credited)
+            raise
+        if receipt.credited or receipt.winners:
+            await asyncio.shield(self._make_durable((sender, session), params, receipt, price))
+        if receipt.error is not None:
+            raise receipt.error
+
+    def _make_durable(
+        self, account: Account, params: TicketParams, receipt: Receipt, price: Fraction
+    ) -> "asyncio.Future[Fraction]":
+        nonces = tuple(receipt.credited)
+
+        def done(credit: Fraction | None) -> None:
+            if credit is None:
+                self._nonces.release(params.recipient_rand_hash, nonces)
+                return
+            for winner in receipt.winners:
+                facts = {"sender": account[0], "face_value": params.face_value, "ticket": winner.ticket.hash.hex()}
+                log.info("ticket.won", extra=facts)
+            if nonces:
+                self._balances.change(account, credit, fixed_price=price)
+
+        self._balances.touch(account)
+        record = PaymentRecord(
+            account=account,
+            recipient_rand_hash=params.recipient_rand_hash,
+            expiration_block=params.expiration_block,
+            nonces=nonces,
+            ticket_value=receipt.ticket_value,
+            winners=tuple(receipt.winners),
+            fixed_price=price or None,
+            at=self._clock.now(),
+        )
+        return self._store.take(record, done)
+
+    def _charge(self, payment: ReceivedPayment, session: SessionId, asked: Fraction | None) -> Fraction:
+        """Wei per unit: what tickets bound, else what the session has, else what we ask.
+
+        A header's word alone counts for nothing, and no price below half of what the work costs counts: it was quoted
+        for other work.
+        """
+        ours = self._prices.base(payment.sender) if asked is None else asked
+        fixed = None if payment.sender is None else self._balances.fixed_price((payment.sender, session))
+        if fixed is not None and fixed * _SAME_PRICE_FACTOR >= ours:
+            ours = fixed
+        bound = payment.expected_price if payment.ticket_params is not None and payment.tickets else None
+        if bound is not None and bound * _SAME_PRICE_FACTOR >= ours:
+            return bound
+        return ours
