@@ -1,0 +1,219 @@
+"""POST /segment, POST /payment, GET /stream/...: video work over HTTP."""
+
+import logging
+import time
+from collections.abc import AsyncIterator
+
+import httpx
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from livefleet.chain import Signer, keccak256
+from livefleet.kernel import Blocking, LivefleetError, OutsideWorld, Refused
+from livefleet.media import Container, TranscodeError, TranscodeJob
+from livefleet.media import TranscodeResult as Transcoded
+from livefleet.payments import Payments
+from livefleet.wire.capabilities import Capabilities
+from livefleet.wire.fetch import fetch
+from livefleet.wire.messages import OrchestratorInfo, SegmentOutcome, StoredRendition
+from livefleet.wire.segment import SegmentCredentials
+from livefleet.wire.server.admission import Admission, Admitted
+from livefleet.wire.server.counters import Counters
+from livefleet.wire.server.http_answers import MAX_BODY, internal_error, plain, read_body, refusal
+from livefleet.wire.server.parts import CapableTranscoder
+from livefleet.wire.server.sessions import TranscodingSessions
+from livefleet.wire.server.stream_store import StreamStore
+from livefleet.wire.signing import result_message
+from livefleet.wire.translate import info_to_payment_result, outcome_to_proto
+
+__all__ = ["SegmentService"]
+
+log = logging.getLogger(__name__)
+
+_URI_BODY = "application/vnd+livepeer.uri"
+_LEAST_RENDITION = 25  # bytes
+_HASH_INLINE = 256 * 1024  # bytes; more would hold the loop for a millisecond and longer
+_EXTENSIONS = {Container.MPEGTS: ".ts", Container.MP4: ".mp4"}
+
+
+class SegmentService:
+    """The video routes. `client` fetches sources that come as a URL; the caller owns every part."""
+
+    def __init__(
+        self,
+        *,
+        admission: Admission,
+        payments: Payments,
+        signer: Signer | None,
+        sessions: TranscodingSessions[SegmentOutcome],
+        store: StreamStore,
+        transcoder: CapableTranscoder,
+        counters: Counters,
+        client: httpx.AsyncClient,
+        hashing: Blocking,
+    ) -> None:
+        self._admission = admission
+        self._payments = payments
+        self._signer = signer
+        self._sessions = sessions
+        self._store = store
+        self._transcoder = transcoder
+        self._counters = counters
+        self._client = client
+        self._hashing = hashing
+
+    def routes(self) -> list[Route]:
+        """For the front door's application."""
+        return [
+            Route("/segment", self.segment, methods=["POST", "PUT"]),
+            Route("/payment", self.payment, methods=["POST"]),
+            Route("/stream/{path:path}", self.stream, methods=["GET"]),
+        ]
+
+    async def segment(self, request: Request) -> Response:
+        """Check, take the source, answer 200 at once, then transcode: gateways wait for headers only 2 s."""
+        try:
+            admitted = self._admission.check_headers(request)
+            info = await self._info(admitted, None)
+            await self._payments.receive(admitted.payment, admitted.token.session)
+            self._payments.require_balance(admitted.payment, admitted.token.session)
+            source = await self._source(request, admitted.credentials)
+        except LivefleetError as error:
+            return self._refusal(error)
+        except ClientDisconnect:
+            return internal_error()
+        return StreamingResponse(self._result(admitted, info, source))
+
+    async def payment(self, request: Request) -> Response:
+        """Take a payment outside of a segment. A full node takes it too: live AI pays under other sessions."""
+        try:
+            admitted = self._admission.check_headers(request, capped=False)
+            # Always priced with capabilities, an empty set where none were sent.
+            info = await self._info(admitted, admitted.credentials.capabilities or Capabilities())
+            await self._payments.receive(admitted.payment, admitted.credentials.manifest_key)
+        except LivefleetError as error:
+            return self._refusal(error)
+        return Response(info_to_payment_result(info).SerializeToString())
+
+    async def stream(self, request: Request) -> Response:
+        """A stored file."""
+        stored = self._store.get(request.path_params["path"])
+        if stored is None:
+            return plain("ErrNotFound", 404)
+        return Response(
+            stored.data,
+            media_type=stored.media_type,
+            headers={
+                "Access-Control-Allow-Origin": "*",
+                "Access-Control-Expose-Headers": "Content-Length",
+                "Cache-Control": "max-age=5",
+            },
+        )
+
+    def _refusal(self, error: LivefleetError) -> Response:
+        """Refusals in the protocol's words; what is our own trouble as a bare 500."""
+        self._counters.requests_refused += 1
+        if isinstance(error, Refused):
+            log.info("segment.refused", extra={"status": error.status, "text": error.text})
+            return refusal(error)
+        log.warning("segment.not_taken", extra={"error": str(error)})
+        return internal_error()
+
+    async def _info(self, admitted: Admitted, needs: Capabilities | None) -> OrchestratorInfo:
+        """A quote refused here (the sender's reserve shrank, say) is a 500, unlike a refused payment."""
+        try:
+            return await self._admission.info(
+                admitted.payment.sender, needs=needs, token=admitted.token, session=admitted.token.session
+            )
+        except Refused as error:
+            log.warning("quote.refused", extra={"sender": admitted.payment.sender, "error": str(error)})
+            raise Refused("Internal Server Error", status=500) from error
+
+    async def _source(self, request: Request, credentials: SegmentCredentials) -> bytes:
+        body = await read_body(request)
+        if request.headers.get("content-type") == _URI_BODY:
+            body = await self._download(body)
+        if len(body) > _HASH_INLINE:
+            digest = await self._hashing.run(keccak256, body)
+        else:
+            digest = keccak256(body)
+        if digest != credentials.source_hash and (self._payments.on_chain or any(credentials.source_hash)):
+            raise Refused("Forbidden", status=403)  # off-chain clients may leave the hash out
+        return body
+
+    async def _download(self, uri: bytes) -> bytes:
+        try:
+            return await fetch(self._client, uri.decode().strip(), limit=MAX_BODY)
+        except (OutsideWorld, UnicodeDecodeError) as error:
+            raise Refused("BadRequest") from error
+
+    async def _result(self, admitted: Admitted, info: OrchestratorInfo, source: bytes) -> AsyncIterator[bytes]:
+        async def work() -> SegmentOutcome:
+            return await self._transcode(admitted, info, source)
+
+        try:
+            outcome = await self._sessions.run(admitted.token.session, work)
+        except Refused as error:
+            outcome = SegmentOutcome(admitted.credentials.sequence, info, error=error.text)
+        if outcome.error is not None:
+            self._counters.segments_failed += 1
+            log.warning(
+                "segment.failed",
+                extra={
+                    "session": admitted.token.session,
+                    "sequence": outcome.sequence,
+                    "error": outcome.error,
+                },
+            )
+        yield outcome_to_proto(outcome).SerializeToString()
+
+    async def _transcode(self, admitted: Admitted, info: OrchestratorInfo, source: bytes) -> SegmentOutcome:
+        """The session's turn: runs to its end, debit included, whether or not the gateway still listens."""
+        credentials, session = admitted.credentials, admitted.token.session
+        started = time.monotonic()
+        job = TranscodeJob(
+            session=session,
+            sequence=credentials.sequence,
+            source=source,
+            duration_ms=credentials.duration_ms,
+            profiles=credentials.profiles,
+            orchestrator_id=self._payments.recipient if self._payments.on_chain else "offchain",
+            clip_from_ms=credentials.clip_from_ms,
+            clip_to_ms=credentials.clip_to_ms,
+        )
+        try:
+            done = await self._transcoder.transcode(job, credentials.capabilities)
+            _check(done, credentials)
+        except TranscodeError as error:
+            return SegmentOutcome(credentials.sequence, info, error=error.text)
+        stored = tuple(
+            StoredRendition(
+                self._store.put(
+                    session, profile.name, f"{credentials.sequence}{_EXTENSIONS[profile.container]}", rendition.data
+                ),
+                rendition.pixels,
+            )
+            for profile, rendition in zip(credentials.profiles, done.renditions, strict=True)
+        )
+        pixels = sum(rendition.pixels for rendition in stored)
+        self._payments.debit(admitted.payment, session, pixels)
+        signature = await self._sign(done)
+        self._counters.segments_ok += 1
+        self._counters.pixels += pixels
+        self._counters.durations_s.append(time.monotonic() - started)
+        log.debug("segment.done", extra={"session": session, "sequence": credentials.sequence, "pixels": pixels})
+        return SegmentOutcome(credentials.sequence, info, renditions=stored, signature=signature)
+
+    async def _sign(self, done: Transcoded) -> bytes:
+        if self._signer is None or not self._payments.on_chain:
+            return b""
+        message = await self._hashing.run(result_message, [rendition.data for rendition in done.renditions])
+        return self._signer.sign_message(message)
+
+
+def _check(done: Transcoded, credentials: SegmentCredentials) -> None:
+    if len(done.renditions) != len(credentials.profiles):
+        raise TranscodeError("MismatchedSegments")
+    if any(len(rendition.data) < _LEAST_RENDITION for rendition in done.renditions):
+        raise TranscodeError("ZeroSegments")

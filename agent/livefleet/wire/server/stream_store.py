@@ -1,0 +1,67 @@
+"""Files under /stream: renditions for gateways, sources for workers, images. In memory, a short while."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import quote
+
+from livefleet.kernel import Clock
+
+__all__ = ["RING_SIZE", "StoredFile", "StreamStore"]
+
+RING_SIZE = 12
+"""Files kept per folder; one more drops the oldest."""
+
+_MEDIA_TYPES = {".ts": "video/mp2t", ".mp4": "video/mp4", ".png": "image/png"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file's bytes and what to call them."""
+
+    data: bytes
+    media_type: str | None
+
+
+class StreamStore:
+    """`/stream/<session>/<folder>/<file>`. The session id is the only secret; whoever knows it may read."""
+
+    def __init__(self, service_uri: str, clock: Clock) -> None:
+        self._base = f"{service_uri}/stream"
+        self._clock = clock
+        self._sessions: dict[str, dict[str, OrderedDict[str, StoredFile]]] = {}
+        self._expiry: dict[str, float] = {}  # monotonic seconds
+
+    def put(self, session: str, folder: str, name: str, data: bytes, *, keep_s: float | None = None) -> str:
+        """Store a file and return its URL. With `keep_s` the whole session goes after that time."""
+        self._sweep()
+        ring = self._sessions.setdefault(session, {}).setdefault(folder, OrderedDict())
+        ring.pop(name, None)
+        ring[name] = StoredFile(data, _MEDIA_TYPES.get(PurePosixPath(name).suffix))
+        if len(ring) > RING_SIZE:
+            ring.popitem(last=False)
+        if keep_s is not None:
+            self._expiry[session] = self._clock.monotonic() + keep_s
+        path = "/".join(quote(part, safe="") for part in (session, folder, name) if part)
+        return f"{self._base}/{path}"
+
+    def get(self, path: str) -> StoredFile | None:
+        """The file at what follows `/stream/`, percent decoding done."""
+        self._sweep()
+        session, _, rest = path.partition("/")
+        folder, _, name = rest.rpartition("/")
+        return self._sessions.get(session, {}).get(folder, OrderedDict()).get(name)
+
+    def discard(self, session: str, folder: str, name: str) -> None:
+        """Forget one file."""
+        self._sessions.get(session, {}).get(folder, OrderedDict()).pop(name, None)
+
+    def drop(self, session: str) -> None:
+        """Forget a session's files."""
+        self._sessions.pop(session, None)
+        self._expiry.pop(session, None)
+
+    def _sweep(self) -> None:
+        now = self._clock.monotonic()
+        for session in [s for s, at in self._expiry.items() if at <= now]:
+            self.drop(session)

@@ -1,0 +1,119 @@
+"""One task of an orchestrator: fetch the source, transcode, upload the outcome."""
+
+import logging
+import random
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+
+import httpx
+
+from livefleet.kernel import OutsideWorld, SessionId
+from livefleet.media import TranscodeError, TranscodeJob, TranscodeResult
+from livefleet.wire.capabilities import Capabilities
+from livefleet.wire.fetch import fetch
+from livefleet.wire.messages import WorkerTask
+from livefleet.wire.results import ERROR_TYPE, MAX_PART, MULTIPART_TYPE, PROTOCOL_VERSION, encode_result
+from livefleet.wire.transcoding import LocalTranscoding
+
+__all__ = ["JobRunner"]
+
+log = logging.getLogger(__name__)
+
+_UPLOAD_TIMEOUT_S = 30.0
+_UPLOAD_TRIES = 2
+
+
+class JobRunner:
+    """Does tasks and reports them to where they came from. `client` speaks HTTP/2 and does not verify."""
+
+    def __init__(
+        self,
+        *,
+        results_url: str,
+        secret: str,
+        transcoder: LocalTranscoding,
+        client: httpx.AsyncClient,
+        rng: random.Random,
+    ) -> None:
+        self._results_url = results_url
+        self._secret = secret
+        self._transcoder = transcoder
+        self._client = client
+        self._rng = rng
+
+    async def run(self, task: WorkerTask, own: Capabilities) -> TranscodeResult | None:
+        """The result once it is uploaded; None after a failure that was reported.
+
+        Raises OutsideWorld when the orchestrator does not take the upload.
+        """
+        try:
+            result = await self._transcode(task, own)
+        except TranscodeError as error:
+            log.warning("task.failed", extra={"task": task.task_id, "error": str(error)})
+            await self.report_failure(task.task_id, error.text)
+            return None
+        await self._upload_result(task, result)
+        return result
+
+    async def report_failure(self, task_id: int, text: str) -> None:
+        """Tell the orchestrator why. Raises OutsideWorld."""
+        await self._post(task_id, 0, ERROR_TYPE, (text.encode(),))
+
+    async def _transcode(self, task: WorkerTask, own: Capabilities) -> TranscodeResult:
+        credentials = task.credentials
+        if not own.serves(credentials.capabilities or Capabilities()):
+            raise TranscodeError("incompatible segment capabilities")
+        token = credentials.auth_token
+        job = TranscodeJob(
+            session=token.session if token else SessionId(f"task-{task.task_id}"),
+            sequence=credentials.sequence,
+            source=await self._fetch(task.url),
+            duration_ms=credentials.duration_ms,
+            profiles=credentials.profiles,
+            orchestrator_id=task.orchestrator_id,
+            clip_from_ms=credentials.clip_from_ms,
+            clip_to_ms=credentials.clip_to_ms,
+        )
+        result = await self._transcoder.transcode(job)
+        if len(result.renditions) != len(job.profiles):
+            raise TranscodeError("segment / profile mismatch")
+        return result
+
+    async def _fetch(self, url: str) -> bytes:
+        try:
+            return await fetch(self._client, url, limit=MAX_PART)
+        except OutsideWorld as error:
+            raise TranscodeError(str(error)) from error
+
+    async def _upload_result(self, task: WorkerTask, result: TranscodeResult) -> None:
+        boundary = self._rng.randbytes(10).hex()
+        pieces = tuple(encode_result(task.credentials.profiles, result.renditions, boundary))
+        await self._post(task.task_id, result.decoded_pixels, f"{MULTIPART_TYPE}; boundary={boundary}", pieces)
+
+    async def _post(self, task_id: int, pixels: int, content_type: str, pieces: tuple[bytes, ...]) -> None:
+        headers = {
+            "Authorization": PROTOCOL_VERSION,
+            "Credentials": self._secret,
+            "TaskId": str(task_id),
+            "Pixels": str(pixels),
+            "Content-Type": content_type,
+        }
+        for left in reversed(range(_UPLOAD_TRIES)):
+            try:
+                response = await self._client.post(
+                    self._results_url, headers=headers, content=_stream(pieces), timeout=_UPLOAD_TIMEOUT_S
+                )
+            except httpx.TransportError as error:
+                if not left:
+                    raise OutsideWorld(f"task {task_id}: upload failed: {type(error).__name__}: {error}") from error
+                continue
+            if response.status_code != HTTPStatus.OK:
+                raise OutsideWorld(
+                    f"task {task_id}: upload refused with {response.status_code} {response.text.strip()}"
+                )
+            return
+
+
+async def _stream(pieces: tuple[bytes, ...]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece

@@ -1,0 +1,109 @@
+import asyncio
+
+import pytest
+
+from livefleet.kernel import Refused, SessionId
+from livefleet.wire.server.sessions import TranscodingSessions
+
+pytestmark = pytest.mark.unit
+
+A, B = SessionId("a"), SessionId("b")
+
+
+@pytest.fixture
+def ended():
+    return []
+
+
+@pytest.fixture
+async def sessions(ended):
+    async def on_end(session):
+        ended.append(session)
+
+    async with TranscodingSessions(1, on_end, idle_s=60) as sessions:
+        yield sessions
+
+
+async def turns(count=5):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_run__second_session__is_capped(sessions):
+    async def work():
+        return 1
+
+    assert await sessions.run(A, work) == 1
+    assert sessions.is_full
+    assert sessions.admits(A)
+    assert not sessions.admits(B)
+    with pytest.raises(Refused, match="OrchestratorCapped"):
+        await sessions.run(B, work)
+
+
+async def test_run__five_unfinished__sixth_is_busy(sessions):
+    gate = asyncio.Event()
+    order = []
+
+    def job(number):
+        async def work():
+            await gate.wait()
+            order.append(number)
+            return number
+
+        return work
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(sessions.run(A, job(n))) for n in range(5)]
+        await turns()
+        with pytest.raises(Refused, match="OrchestratorBusy"):
+            await sessions.run(A, job(5))
+        gate.set()
+    assert [task.result() for task in running] == order == [0, 1, 2, 3, 4]
+
+
+async def test_run__work_fails__next_one_is_served(sessions):
+    async def fail():
+        raise ValueError("bad segment")
+
+    async def work():
+        return "good"
+
+    with pytest.raises(ValueError, match="bad segment"):
+        await sessions.run(A, fail)
+    assert await sessions.run(A, work) == "good"
+
+
+async def test_run__asker_gives_up__work_is_finished(sessions):
+    gate, done = asyncio.Event(), asyncio.Event()
+
+    async def work():
+        await gate.wait()
+        done.set()
+
+    asker = asyncio.get_running_loop().create_task(sessions.run(A, work))
+    await turns()
+    asker.cancel()
+    await asyncio.wait({asker})
+    gate.set()
+    await done.wait()
+
+
+async def test_end__running_and_waiting_work__is_stopped(sessions, ended):
+    async def forever():
+        await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(_refused(sessions.run(A, forever))) for _ in range(3)]
+        await turns()
+        await sessions.end(A)
+    assert [task.result() for task in running] == ["TranscoderStopped"] * 3
+    assert ended == [A]
+    assert len(sessions) == 0
+    await sessions.end(A)
+
+
+async def _refused(awaitable):
+    with pytest.raises(Refused) as caught:
+        await awaitable
+    return caught.value.text
