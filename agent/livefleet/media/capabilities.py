@@ -1,0 +1,21 @@
+"""From what a probe saw to what is announced on the network. Pure.
+
+Source: `core/capabilities.go` of go-livepeer; the ids are the network's.
+"""
+
+from livefleet.media.probe import Probe
+
+__all__ = ["DEFAULT_IDS", "SEGMENT_SLICING", "capability_ids"]
+
+DEFAULT_IDS = frozenset(range(13))
+"""H.264, TS, MP4, fractional rates, three kinds of storage, four profiles, GOP, auth token."""
+
+SEGMENT_SLICING = 26
+"""Clip from and to. Id 14 (MPEG-7 signature) is left out: there is no such filter in PyAV's FFmpeg."""
+
+
+def capability_ids(probe: Probe) -> frozenset[int]:
+    """What a device really can do; nothing when its H.264 encoder does not open."""
+    if probe.problem:
+        return frozenset()
+    return DEFAULT_IDS | {SEGMENT_SLICING} | frozenset(probe.proven_ids)

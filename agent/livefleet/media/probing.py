@@ -1,0 +1,90 @@
+"""Try a device: open its encoders, transcode samples of every optional input. For worker processes only."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.video.codeccontext import VideoCodecContext
+
+from livefleet.kernel import SessionId
+from livefleet.media.device import Device
+from livefleet.media.inspection import inspect
+from livefleet.media.models import Profile, TranscodeError, TranscodeJob, VideoCodec
+from livefleet.media.probe import Probe
+from livefleet.media.rendition import encoder_name
+from livefleet.media.sample import make_clip
+from livefleet.media.transcode import transcode_to_files
+
+__all__ = ["opens", "probe_device"]
+
+_FRAMES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """A sample that stands for one capability id."""
+
+    id: int
+    codec: str  # the encoder that makes the sample
+    pix_fmt: str = "yuv420p"
+    suffix: str = ".ts"
+    to: VideoCodec = VideoCodec.H264
+
+
+_TRIALS = (
+    _Trial(15, "libx265"),
+    _Trial(16, "libx264", to=VideoCodec.H265),
+    _Trial(17, "libvpx", suffix=".webm"),
+    _Trial(18, "libvpx-vp9", suffix=".webm"),
+    _Trial(21, "libx264", "yuv444p"),
+    _Trial(22, "libx264", "yuv422p"),
+    _Trial(23, "libx264", "yuv444p10le"),
+    _Trial(24, "libx264", "yuv422p10le"),
+    _Trial(25, "libx264", "yuv420p10le"),
+)
+
+
+def opens(encoder: str) -> str:
+    """Empty when the encoder opens, else why not. The only honest test: not every GPU with NVDEC has NVENC."""
+    try:
+        context = av.CodecContext.create(encoder, "w")
+        assert isinstance(context, VideoCodecContext)
+        context.width, context.height, context.pix_fmt = 256, 144, "yuv420p"
+        context.time_base = Fraction(1, 30)
+        context.framerate = Fraction(30)
+        context.thread_count = 1
+        if encoder == "libx265":
+            context.options = {"x265-params": "log-level=none:pools=none"}
+        context.open(strict=True)
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
+        return f"{encoder}: {error}"
+    return ""
+
+
+def probe_device(device: Device, folder: Path) -> Probe:
+    """Try everything on `device`, with samples in `folder`."""
+    problem = opens(device.encoder)
+    if problem:
+        return Probe(device.id, (), (), problem)
+    encoders = {encoder_name(device.kind, codec) for codec in (VideoCodec.H264, VideoCodec.H265)}
+    return Probe(
+        device_id=device.id,
+        encoders=tuple(sorted(name for name in encoders if not opens(name))),
+        proven_ids=tuple(trial.id for trial in _TRIALS if _passes(trial, device, folder)),
+    )
+
+
+def _passes(trial: _Trial, device: Device, folder: Path) -> bool:
+    sample, output = folder / f"trial{trial.suffix}", folder / "trial-output"
+    profile = Profile("trial", 160, 96, 100_000, codec=trial.to)
+    try:
+        make_clip(sample, _FRAMES / 30, width=160, height=96, audio=False, codec=trial.codec, pix_fmt=trial.pix_fmt)
+        job = TranscodeJob(SessionId("probe"), 0, sample, 1000, (profile,))
+        transcode_to_files(job, [output], kind=device.kind)
+        return inspect(output).frames == _FRAMES
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError, TranscodeError, ValueError):
+        return False
+    finally:
+        sample.unlink(missing_ok=True)
+        output.unlink(missing_ok=True)

@@ -1,0 +1,117 @@
+"""The process that does a device's native work: `python -m livefleet.media.worker`, started by `supervisor` only.
+
+Its stdin is a Unix socket to the agent. It decodes what strangers send, so it is made to be lost: it gets no secrets in
+its environment, leaves no core file, is the first that the kernel ends when memory is short, and ends with the agent.
+"""
+
+import argparse
+import ctypes
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import av
+
+from livefleet.kernel import SessionId
+from livefleet.media.device import Device, DeviceKind
+from livefleet.media.messages import Cancel, Done, Failed, FromWorker, Ready, RunJob, frame, receive
+from livefleet.media.models import TranscodeError, TranscodeJob
+from livefleet.media.probing import probe_device
+from livefleet.media.transcode import transcode_to_files
+
+__all__ = ["main"]
+
+_PR_SET_PDEATHSIG = 1
+_NICENESS = 5  # the agent answers gateways within their 500 ms even when every core encodes
+_OOM_SCORE = "500"
+
+
+class _Worker:
+    def __init__(self, connection: socket.socket, device: Device, slots: int) -> None:
+        self._connection = connection
+        self._device = device
+        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="job")
+        self._sending = threading.Lock()
+        self._cancelled: dict[int, threading.Event] = {}
+
+    def serve(self) -> None:
+        """Take messages until the agent has gone."""
+        while (message := receive(self._connection)) is not None:
+            match message:
+                case RunJob():
+                    self._cancelled[message.id] = threading.Event()
+                    self._pool.submit(self._run, message)
+                case Cancel(id=number):
+                    if (event := self._cancelled.get(number)) is not None:
+                        event.set()
+
+    def send(self, message: FromWorker) -> None:
+        """Any thread may answer."""
+        with self._sending:
+            self._connection.sendall(frame(message))
+
+    def _run(self, message: RunJob) -> None:
+        self.send(self._outcome(message, self._cancelled[message.id]))
+        del self._cancelled[message.id]
+
+    def _outcome(self, message: RunJob, cancelled: threading.Event) -> Done | Failed:
+        job = TranscodeJob(
+            session=SessionId(""),
+            sequence=message.sequence,
+            source=message.source,
+            duration_ms=message.duration_ms,
+            profiles=message.profiles,
+            orchestrator_id=message.orchestrator_id,
+            clip_from_ms=message.clip_from_ms,
+            clip_to_ms=message.clip_to_ms,
+        )
+        try:
+            outcome = transcode_to_files(job, message.outputs, kind=self._device.kind, is_cancelled=cancelled.is_set)
+        except TranscodeError as error:
+            return Failed(message.id, error.text, error.detail)
+        except Exception as error:  # noqa: BLE001 -- the agent decides; this process serves other jobs
+            return Failed(message.id, "TranscoderStopped", f"{type(error).__name__}: {error}")
+        return Done(message.id, outcome.encoded_pixels, outcome.decoded_pixels)
+
+
+def main() -> None:
+    """Serve the agent on stdin until it closes it."""
+    arguments = argparse.ArgumentParser(prog="livefleet.media.worker")
+    arguments.add_argument("--device", required=True)
+    arguments.add_argument("--kind", required=True, type=DeviceKind)
+    arguments.add_argument("--slots", required=True, type=int)
+    arguments.add_argument("--folder", required=True, type=Path)
+    arguments.add_argument("--agent", required=True, type=int, help="the agent's process id")
+    given = arguments.parse_args()
+    _settle(given.agent)
+    av.logging.set_level(None)
+    connection = socket.socket(fileno=os.dup(0))
+    device = Device(given.device, given.kind)
+    worker = _Worker(connection, device, given.slots)
+    worker.send(Ready(probe_device(device, given.folder)))
+    try:
+        worker.serve()
+    except OSError as error:
+        logging.getLogger(__name__).debug("worker.disconnected", extra={"error": str(error)})
+    os._exit(0)  # without waiting for native threads: nobody wants their results
+
+
+def _settle(agent: int) -> None:
+    """Take the place of a child that may be lost at any time and must not outlive its agent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # stopping is the agent's business, also when a terminal or
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # systemd signals the whole group: it drains first
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != agent:  # gone before the line above
+        os._exit(0)
+    os.nice(_NICENESS)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
+
+
+if __name__ == "__main__":
+    main()

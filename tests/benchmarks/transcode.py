@@ -1,0 +1,134 @@
+"""Our warm worker against the ffmpeg command line at equal settings, interleaved: CPU and wall time a segment.
+
+    .venv/bin/python tests/benchmarks/transcode.py [--pairs 10] [--seconds 2] [--height 720]
+
+Needs `ffmpeg` (Debian: apt-get install ffmpeg), which nothing else here does. Prints min/median/max of the ratios ours
+over theirs: below 1 we are faster, save for segments/s. The command line starts a process a segment, as a node without
+warm workers does.
+"""
+
+import argparse
+import asyncio
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from livefleet.kernel import ConditionBoard, SessionId, SystemClock
+from livefleet.media import Device, LocalTranscoder, Profile, TranscodeJob
+from livefleet.media.sample import make_clip
+from livefleet.media.segmenter import split
+
+PROFILES = (
+    Profile("240p", 426, 240, 250_000, fps=30),
+    Profile("360p", 640, 360, 800_000, fps=30),
+    Profile("480p", 854, 480, 1_600_000, fps=30),
+)
+
+
+def cli_command(source: Path, folder: Path, threads: int | None) -> list[str]:
+    """The same work for ffmpeg: one decode, the same filters, rates and container."""
+    limit = [] if threads is None else ["-threads", str(threads)]
+    command = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", "-copyts", *limit, "-i", str(source)]
+    for index, p in enumerate(PROFILES):
+        rate = str(p.bitrate)
+        command += [
+            *("-map", "0:v", "-map", "0:a", "-vf", f"scale={p.width}:{p.height}:flags=bicubic,fps={p.fps}"),
+            *("-c:v", "libx264", "-preset", "medium", "-forced-idr", "1", "-bf", "3", *limit),
+            *("-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate, "-pix_fmt", "yuv420p"),
+            *("-c:a", "copy", "-muxdelay", "0", "-muxpreload", "0", "-f", "mpegts", str(folder / f"cli-{index}.ts")),
+        ]
+    return command
+
+
+def run_cli(command: list[str]) -> tuple[float, float]:
+    """Wall and CPU seconds of one run."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    subprocess.run(command, check=True)
+    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def cpu_of(pid: int) -> float:
+    """CPU seconds that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mb(pid: int, field: str) -> int:
+    """A memory figure of a process."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field)) // 1024
+
+
+def show(name: str, ratios: list[float]) -> None:
+    print(f"{name:<48} {min(ratios):.2f} / {statistics.median(ratios):.2f} / {max(ratios):.2f}")
+
+
+async def main() -> int:
+    options = argparse.ArgumentParser()
+    options.add_argument("--pairs", type=int, default=10)
+    options.add_argument("--seconds", type=float, default=2)
+    options.add_argument("--height", type=int, default=720)
+    given = options.parse_args()
+    if shutil.which("ffmpeg") is None:
+        print("needs ffmpeg", file=sys.stderr)
+        return 2
+    cores = len(os.sched_getaffinity(0))
+    streams = 2 * cores
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as scratch:
+        folder = Path(scratch)
+        size = {"width": given.height * 16 // 9, "height": given.height}
+        segment = split(make_clip(folder / "clip.mp4", given.seconds, **size), given.seconds)[0]
+        source = folder / "segment.ts"
+        source.write_bytes(segment.data)
+        clock = SystemClock()
+        board = ConditionBoard(clock)
+        async with LocalTranscoder(
+            [Device("cpu", slots=cores)], run_dir=folder / "media", board=board, clock=clock, deadline_s=lambda _: 600
+        ) as transcoder:
+            pid = transcoder.worker_pids["cpu"]
+            assert pid is not None
+
+            async def ours(count: int = 1) -> tuple[float, float]:
+                cpu, started = cpu_of(pid), time.perf_counter()
+                jobs = (
+                    TranscodeJob(SessionId(f"s{n}"), 0, source, segment.duration_ms, PROFILES) for n in range(count)
+                )
+                await asyncio.gather(*(transcoder.transcode(job) for job in jobs))
+                return time.perf_counter() - started, cpu_of(pid) - cpu
+
+            def many(threads: int | None) -> float:
+                started = time.perf_counter()
+                running = [
+                    subprocess.Popen(cli_command(source, Path(tempfile.mkdtemp(dir=folder)), threads))
+                    for _ in range(streams)
+                ]
+                assert not any(process.wait() for process in running)
+                return time.perf_counter() - started
+
+            await ours()
+            one, default = cli_command(source, folder, 1), cli_command(source, folder, None)
+            rows: dict[str, list[float]] = {}
+            for _ in range(given.pairs):
+                (wall, cpu), (wall1, cpu1), (wall_n, _) = await ours(), run_cli(one), run_cli(default)
+                rows.setdefault("CPU, one stream, over cli 1 thread", []).append(cpu / cpu1)
+                rows.setdefault("wall, one stream, over cli 1 thread", []).append(wall / wall1)
+                rows.setdefault("wall, one stream, over cli default threads", []).append(wall / wall_n)
+                wall, _ = await ours(streams)
+                rows.setdefault(f"segments/s, {streams} streams, over cli 1 thread", []).append(many(1) / wall)
+                rows.setdefault(f"segments/s, {streams} streams, over cli default", []).append(many(None) / wall)
+            print(f"{given.pairs} pairs, {cores} cores, load {os.getloadavg()[0]:.1f}: min / median / max")
+            for name, ratios in rows.items():
+                show(name, ratios)
+            print(f"worker memory: peak {rss_mb(pid, 'VmHWM')} MB, now {rss_mb(pid, 'VmRSS')} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
