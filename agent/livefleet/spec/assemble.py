@@ -1,0 +1,304 @@
+"""From a parsed fleet file to one checked NodeSpec a host: layers validated alone, merged, validated as a whole.
+
+Problems are collected to the end. A layer's mistakes are told once, where the layer stands; what only shows in the
+merge (something missing) is told at the host's name.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from livefleet.spec.check import Placed, check_fleet, check_node
+from livefleet.spec.document import Document, Place
+from livefleet.spec.explain import Locate, dotted, explain
+from livefleet.spec.fleet import FleetSpec, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
+from livefleet.spec.node import NodeSpec
+from livefleet.spec.problem import Problem, SpecError, did_you_mean
+from livefleet.spec.profile import LayerData, Origin, Origins, ProfileFolders, Trail, merge, normal, over
+from livefleet.spec.secrets import UsedNames, node_keys, node_secrets
+
+__all__ = ["Merged", "assemble", "empty_sections", "locate_in", "mapping_of", "used_names"]
+
+_NODE_SIDE: Final = frozenset(NodeSpec.model_fields) - {"keys", "secrets"}  # these are made for the node at the end
+_MAY_BE_EMPTY: Final = frozenset({"profile", "orchestrator", "worker"})  # empty takes back what a lower layer said
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One host, merged and checked."""
+
+    node: NodeSpec
+    origins: Origins
+    settings: HostSettings
+
+
+def assemble(document: Document, folders: ProfileFolders) -> tuple[FleetSpec, dict[str, Merged]]:
+    """The fleet as declared and every host as merged, in the file's order. Raises SpecError with all problems."""
+    return _Assembly(document, folders).result()
+
+
+class _Assembly:
+    """One reading of one fleet file: collects problems until the end."""
+
+    def __init__(self, document: Document, folders: ProfileFolders) -> None:
+        self._document = document
+        self._folders = folders
+        self._problems: list[Problem] = list(document.problems)
+        self._data = _normal_fleet(mapping_of(document), document.place)
+        self._fleet_layer = self._layer_of_fleet()
+        self._profiles: dict[str, LayerData | None] = {}
+        self._merged: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def result(self) -> tuple[FleetSpec, dict[str, Merged]]:
+        spec = self._spec()
+        self._check_empty()
+        nodes = self._nodes()
+        keys, secrets = self._section("keys"), self._section("secrets")
+        self._problems += _told_once(
+            (name, problem)
+            for name, (node, origins, _) in nodes.items()
+            for problem in check_node(node, origins, keys=keys, secrets=secrets)
+        )
+        placed = {name: Placed(_machine(merged), node, origins) for name, (node, origins, merged) in nodes.items()}
+        self._problems += check_fleet(placed)
+        if self._problems or spec is None:
+            raise SpecError(self._problems)
+        return spec, {name: _finished(spec, *parts) for name, parts in nodes.items()}
+
+    def _spec(self) -> FleetSpec | None:
+        """The file by itself, layer by layer."""
+        try:
+            return FleetSpec.model_validate(self._data)
+        except ValidationError as error:
+            self._problems += explain(error, FleetSpec, self._data, locate_in(self._document))
+            return None
+
+    def _check_empty(self) -> None:
+        for section, holder, place in self._layers():
+            self._problems += empty_sections(holder, self._document.file, place, under=section)
+
+    def _layers(self) -> list[tuple[Trail, dict[str, Any], Place]]:
+        top = self._document.place.children
+        found: list[tuple[Trail, Any, Place]] = []
+        if "defaults" in self._data:
+            found.append((("defaults",), self._data["defaults"], top["defaults"]))
+        for kind in ("groups", "hosts"):
+            found += [((kind, name), layer, top[kind].children[name]) for name, layer in self._section(kind).items()]
+        return [(trail, layer, place) for trail, layer, place in found if isinstance(layer, dict)]
+
+    def _nodes(self) -> dict[str, tuple[NodeSpec, Origins, dict[str, Any]]]:
+        """Each host merged: node, origins, all merged values."""
+        said = {(p.file, p.line, p.column, p.path.rpartition(".")[2]) for p in self._problems}
+        nodes = {}
+        for name, data in self._section("hosts").items():
+            if not isinstance(data, dict):
+                continue
+            layers, lower = self._lower(name, data)
+            origins = Origins(layers)
+            merged = over(lower, layers[0].data)
+            values = {key: value for key, value in merged.items() if key in _NODE_SIDE}
+            try:
+                nodes[name] = NodeSpec.model_validate(values), origins, merged
+            except ValidationError as error:
+                found = explain(error, NodeSpec, values, _locate_merged(origins), under=("hosts", name))
+                self._problems += [
+                    p for p in found if (p.file, p.line, p.column, p.path.rpartition(".")[2]) not in said
+                ]
+        return nodes
+
+    def _lower(self, name: str, data: dict[str, Any]) -> tuple[list[LayerData], dict[str, Any]]:
+        """The host's layers, strongest first, and the merge of all but the host's own."""
+        place = self._document.place.children["hosts"].children[name]
+        place.children["name"] = Place(place.key_line, place.key_column)
+        host = LayerData(f"host {name}", self._document.file, {**data, "name": name}, place)
+        groups = self._groups(data, place)
+        defaults = self._layer("defaults", ("defaults",))
+        above = [host, *groups]
+        profile = self._profile(Origins([*above, *defaults]), [*above, *defaults])
+        layers = [*above, *profile, *defaults, self._fleet_layer]
+        key = tuple(layer.name for layer in layers[1:])
+        if key not in self._merged:
+            self._merged[key] = merge(layer.data for layer in layers[1:])
+        return layers, self._merged[key]
+
+    def _groups(self, data: dict[str, Any], place: Place) -> list[LayerData]:
+        """The host's groups, strongest first."""
+        names = data.get("groups")
+        found: list[LayerData] = []
+        for index, group in enumerate(names if isinstance(names, list) else []):
+            if not isinstance(group, str):
+                continue
+            if group not in self._section("groups"):
+                spot = place.children["groups"].children[index]
+                hint = did_you_mean(group, self._section("groups")) or "declare it under `groups`"
+                self._problems.append(self._problem(spot, f"no group `{group}`", hint, "groups"))
+            found += self._layer(f"group {group}", ("groups", group))
+        return found[::-1]
+
+    def _profile(self, origins: Origins, layers: Sequence[LayerData]) -> list[LayerData]:
+        name = next((layer.data["profile"] for layer in layers if "profile" in layer.data), None)
+        if not isinstance(name, str):
+            return []
+        if name not in self._profiles:
+            self._profiles[name] = self._read_profile(name, origins)
+        layer = self._profiles[name]
+        return [layer] if layer is not None else []
+
+    def _read_profile(self, name: str, origins: Origins) -> LayerData | None:
+        try:
+            document = self._folders.find(name)
+        except SpecError as error:
+            self._problems += error.problems
+            return None
+        if document is None:
+            origin = origins.nearest(("profile",))
+            assert origin is not None  # some layer named it
+            hint = did_you_mean(name, self._folders.names()) or f"write profiles/{name}.yaml beside the fleet file"
+            self._problems.append(
+                Problem(origin.file, origin.line, origin.column, f"no profile `{name}`", hint, "profile")
+            )
+            return None
+        self._problems += document.problems
+        data = normal(document.data, document.place)
+        try:
+            ProfileLayer.model_validate(data)
+        except ValidationError as error:
+            self._problems += explain(error, ProfileLayer, data, locate_in(document))
+        if not isinstance(data, dict):
+            return None
+        self._problems += empty_sections(data, document.file, document.place)
+        return LayerData(f"profile {name}", document.file, data, document.place)
+
+    def _layer(self, name: str, trail: Trail) -> list[LayerData]:
+        data: Any = self._data
+        place = self._document.place
+        for key in trail:
+            if not isinstance(data, dict) or key not in data:
+                return []
+            data, place = data[key], place.children[key]
+        return [LayerData(name, self._document.file, data, place)] if isinstance(data, dict) else []
+
+    def _layer_of_fleet(self) -> LayerData:
+        top = self._document.place
+        place = Place(top.line, top.column)
+        data: dict[str, Any] = {"fleet": ""}
+        for key, source in (("fleet", "name"), ("network", "network"), ("keys", "keys"), ("secrets", "secrets")):
+            if source in self._data:
+                data[key] = self._data[source]
+                place.children[key] = top.children[source]
+        place.children.setdefault("fleet", place)
+        return LayerData("fleet", self._document.file, data, place)
+
+    def _section(self, name: str) -> dict[str, Any]:
+        section = self._data.get(name)
+        return section if isinstance(section, dict) else {}
+
+    def _problem(self, place: Place, message: str, hint: str, path: str) -> Problem:
+        return Problem(self._document.file, place.line, place.column, message, hint, path)
+
+
+def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[str, Any]) -> Merged:
+    used = used_names(node)
+    full = node.model_copy(update={"keys": node_keys(spec, used), "secrets": node_secrets(spec, used)})
+    settings = HostSettings(
+        name=node.name,
+        address=merged["address"],
+        groups=tuple(merged.get("groups", ())),
+        profile=node.profile,
+        ssh=SshSettings.model_validate(merged.get("ssh", {})),
+        release=ReleaseSettings.model_validate(merged.get("release", {})),
+    )
+    return Merged(full, origins, settings)
+
+
+def _machine(merged: dict[str, Any]) -> str:
+    """The same text for hosts that are reached in the same way, which makes them one machine."""
+    ssh = merged.get("ssh")
+    way = [str(ssh.get(key, "")) for key in ("port", "jump")] if isinstance(ssh, dict) else []
+    return " ".join([str(merged.get("address")), *way])
+
+
+def _told_once(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
+    """What many hosts have from one place is one problem; it names the first of them."""
+    hosts: dict[Problem, list[str]] = {}
+    for host, problem in found:
+        hosts.setdefault(problem, []).append(host)
+    return [
+        replace(problem, message=f"{problem.message} ({names[0]}{f' and {len(names) - 1} more' if names[1:] else ''})")
+        for problem, names in hosts.items()
+    ]
+
+
+def used_names(node: NodeSpec) -> UsedNames:
+    """The keys and secrets that the node's settings name."""
+    keys = [node.orchestrator.key] if node.orchestrator else []
+    secrets = [node.orchestrator.worker_secret] if node.orchestrator else []
+    secrets += [node.worker.secret] if node.worker else []
+    return UsedNames(
+        tuple(sorted({name for name in keys if name is not None})),
+        tuple(sorted({name for name in secrets if name is not None})),
+    )
+
+
+def _normal_fleet(data: dict[str, Any], place: Place) -> dict[str, Any]:
+    """The whole file with every layer in normal form."""
+    data = dict(normal(data, place))
+    if "defaults" in data:
+        data["defaults"] = normal(data["defaults"], place.children["defaults"])
+    for kind in ("groups", "hosts"):
+        if isinstance(data.get(kind), dict):
+            inner = place.children[kind].children
+            data[kind] = {name: normal(layer, inner[name]) for name, layer in data[kind].items()}
+    return data
+
+
+def mapping_of(document: Document) -> dict[str, Any]:
+    """The file's data, which must be a mapping."""
+    if isinstance(document.data, dict):
+        return document.data
+    message = "the file is empty" if document.data is None else "the file must be a mapping"
+    place = document.place
+    raise SpecError(
+        [*document.problems, Problem(document.file, place.line, place.column, message, "begin with `name:`")]
+    )
+
+
+def empty_sections(layer: Any, file: str, place: Place, *, under: Trail = ()) -> list[Problem]:
+    """Sections of a layer that are there and say nothing."""
+    if not isinstance(layer, dict) or None not in layer.values():
+        return []
+    hint = "write its values below it, or leave the line out"
+    return [
+        Problem(file, spot.key_line, spot.key_column, f"`{key}` is empty", hint, dotted((*under, key)))
+        for key, value in layer.items()
+        if value is None and key not in _MAY_BE_EMPTY
+        for spot in [place.children[key]]
+    ]
+
+
+def locate_in(document: Document) -> Locate:
+    """Positions within one file: of the path, or of the nearest thing around it."""
+
+    def locate(path: Trail, at_key: bool) -> Origin:
+        place = document.place
+        for key in path:
+            if key not in place.children:
+                break
+            place = place.children[key]
+        line, column = (place.key_line, place.key_column) if at_key else (place.line, place.column)
+        return Origin("", document.file, line, column)
+
+    return locate
+
+
+def _locate_merged(origins: Origins) -> Locate:
+    """Positions of merged values; what no layer gave is missed at the host's own name."""
+    host = origins.of(("name",))
+    assert host is not None  # the host's layer always has it
+
+    def locate(path: Trail, at_key: bool) -> Origin:
+        return (origins.of(path) if path and not at_key else None) or host
+
+    return locate

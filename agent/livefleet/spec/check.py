@@ -1,0 +1,138 @@
+"""What must hold between the parts of a fleet, once each part is right by itself."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+from livefleet.spec.explain import dotted
+from livefleet.spec.network import NetworkName
+from livefleet.spec.node import NodeSpec
+from livefleet.spec.problem import Problem, did_you_mean
+from livefleet.spec.profile import Origin, Origins, Trail
+from livefleet.spec.roles import Role
+
+__all__ = ["Placed", "check_fleet", "check_node"]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A node and the machine that it is on."""
+
+    machine: str  # equal for hosts that are one machine
+    node: NodeSpec
+    origins: Origins
+
+
+Say = Callable[[Trail, str, str], Problem]
+
+
+def check_node(
+    node: NodeSpec, origins: Origins, *, keys: Collection[str], secrets: Collection[str]
+) -> Iterator[Problem]:
+    """What one node lacks or has too much of. `keys`, `secrets`: the names that the fleet declares."""
+
+    def say(path: Trail, message: str, hint: str) -> Problem:
+        return _problem(origins, path, message, hint)
+
+    yield from _names(node, keys, secrets, say)
+    yield from _role(node, say)
+    yield from _chain(node, say)
+    yield from _models(node, say)
+
+
+def check_fleet(nodes: Mapping[str, Placed]) -> Iterator[Problem]:
+    """What two hosts must not share, by host name."""
+    doors: dict[tuple[str, str], str] = {}
+    uris: dict[str, str] = {}
+    roots: dict[tuple[str, str], str] = {}
+    for name, placed in nodes.items():
+        node, origins = placed.node, placed.origins
+        if (other := roots.setdefault((placed.machine, node.root), name)) != name:
+            message = f"hosts `{other}` and `{name}` are one machine with the same root `{node.root}`"
+            yield _problem(origins, ("address",), message, "give each its own `address`, or its own `root`")
+        if node.orchestrator is None or node.role is not Role.ORCHESTRATOR:
+            continue
+        door = (placed.machine, node.orchestrator.listen.rpartition(":")[2])
+        if (other := doors.setdefault(door, name)) != name:
+            message = f"hosts `{other}` and `{name}` have the same address and front door port"
+            yield _problem(origins, ("address",), message, "give one another `orchestrator.listen`")
+        uri = node.orchestrator.service_uri
+        if (other := uris.setdefault(uri, name)) != name:
+            message = f"hosts `{other}` and `{name}` have the same service_uri"
+            yield _problem(origins, ("orchestrator", "service_uri"), message, "each orchestrator has its own")
+    yield from _joins(nodes, uris)
+
+
+def _joins(nodes: Mapping[str, Placed], uris: Mapping[str, str]) -> Iterator[Problem]:
+    for name, placed in nodes.items():
+        worker = placed.node.worker
+        if worker is None or (host := uris.get(f"https://{worker.orchestrator}")) is None:
+            continue  # somebody else's orchestrator: nothing is known of it
+        settings = nodes[host].node.orchestrator
+        assert settings is not None  # it has a service_uri
+        if settings.worker_secret is None:
+            message = f"`{name}` joins `{host}`, which takes no workers"
+            hint = f"give `{host}` an `orchestrator.worker_secret`"
+            yield _problem(placed.origins, ("worker", "orchestrator"), message, hint)
+        elif settings.worker_secret != worker.secret:
+            message = f"`{name}` joins `{host}` with secret `{worker.secret}`, which wants `{settings.worker_secret}`"
+            yield _problem(placed.origins, ("worker", "secret"), message, f"write {settings.worker_secret}")
+
+
+def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say: Say) -> Iterator[Problem]:
+    if node.orchestrator is not None:
+        key, secret = node.orchestrator.key, node.orchestrator.worker_secret
+        if key is not None and key not in keys:
+            yield say(("orchestrator", "key"), f"no key `{key}` under `keys`", did_you_mean(key, keys))
+        if secret is not None and secret not in secrets:
+            hint = did_you_mean(secret, secrets)
+            yield say(("orchestrator", "worker_secret"), f"no secret `{secret}` under `secrets`", hint)
+    if node.worker is not None and node.worker.secret not in secrets:
+        hint = did_you_mean(node.worker.secret, secrets)
+        yield say(("worker", "secret"), f"no secret `{node.worker.secret}` under `secrets`", hint)
+
+
+def _role(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    if node.role is Role.ORCHESTRATOR:
+        return
+    for duty in _onchain_duties(node):
+        yield say(("duties", duty), f"duty `{duty}` is for orchestrators, not for a {node.role}", "take it away")
+
+
+def _chain(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    if node.orchestrator is None or node.role is not Role.ORCHESTRATOR:
+        return
+    name = node.network.name
+    if not node.network.on_chain:
+        for duty in _onchain_duties(node):
+            yield say(("duties", duty), f"duty `{duty}` needs a chain, and the network is offchain", "name a network")
+        return
+    if node.orchestrator.key is None:
+        hint = "name one of `keys`; it signs results and receives tickets"
+        yield say(("orchestrator",), f"`orchestrator.key` is needed on {name}", hint)
+    if not node.network.rpc:
+        yield say(("network",), f"`network.rpc` is needed on {name}", "list one or more JSON-RPC URLs")
+    if name is NetworkName.DEVCHAIN and node.network.controller is None:
+        yield say(("network",), f"`network.controller` is needed on {name}", "`livefleet devchain` prints it")
+
+
+def _onchain_duties(node: NodeSpec) -> list[str]:
+    settings = {"reward": node.duties.reward, "redemption": node.duties.redemption}
+    return [duty for duty, given in settings.items() if given is not None]
+
+
+def _models(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    if node.models and node.duties.ai is None:
+        yield say(("models",), "models are declared without the duty `ai`", "add `ai` to the duties")
+    if node.duties.ai is not None and not node.models:
+        yield say(("duties", "ai"), "the duty `ai` has no models", "list them under `models`")
+    seen: set[tuple[str, str]] = set()
+    for index, model in enumerate(node.models):
+        if (model.pipeline, model.model_id) in seen:
+            yield say(("models", index), f"model `{model.model_id}` is listed twice for {model.pipeline}", "keep one")
+        seen.add((model.pipeline, model.model_id))
+
+
+def _problem(origins: Origins, path: Trail, message: str, hint: str) -> Problem:
+    at_key = len(path) == 1
+    origin = origins.nearest(path, at_key=at_key) or origins.of(("name",)) or Origin("", "", 1, 1)
+    return Problem(origin.file, origin.line, origin.column, message, hint, dotted(path))

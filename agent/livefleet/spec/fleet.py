@@ -1,0 +1,195 @@
+"""The whole fleet as the operator writes it: one file, in layers that are merged into one NodeSpec a host."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, field_validator
+
+from livefleet.spec.ai import ModelEntry
+from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.keys import KeyRef, SecretRef
+from livefleet.spec.model import SpecModel
+from livefleet.spec.monitoring import Monitoring, ServiceSettings
+from livefleet.spec.network import Network
+from livefleet.spec.pricing import Prices
+from livefleet.spec.roles import Duties, OrchestratorLayer, Role, WorkerLayer
+
+__all__ = [
+    "LOCAL",
+    "FleetSpec",
+    "GroupLayer",
+    "HostLayer",
+    "HostSettings",
+    "Layer",
+    "Name",
+    "ProfileLayer",
+    "ReleaseSettings",
+    "SshSettings",
+]
+
+LOCAL = "@local"
+"""The address that means this very machine, without ssh."""
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+"""A name that is also fit to be a file's: letters, digits, `.`, `_`, `-`, at most 63."""
+
+
+class SshSettings(SpecModel):
+    """How the operator's machine reaches a host. Never sent to it."""
+
+    user: str | None = None
+    """Login name. None: what the operator's ssh configuration says, else the operator's own."""
+
+    port: int = Field(default=22, ge=1, le=65535)
+    """Port of the ssh server."""
+
+    key: str | None = None
+    """Private key file on the operator's machine; relative paths start at the fleet file, `~` is understood. None:
+    agent or default keys."""
+
+    known_hosts: str | None = None
+    """File of known host keys, likewise. None: the operator's own."""
+
+    sudo: bool = False
+    """Become root by sudo after login. Needed unless `user` is root."""
+
+    connect_timeout_s: float = Field(default=15.0, gt=0)
+    """How long a connection may take before the host counts as unreachable."""
+
+    jump: str | None = None
+    """`user@host:port` to go through. None: straight."""
+
+
+class ReleaseSettings(SpecModel):
+    """Where a host gets the agent and what it stands on."""
+
+    source: Literal["auto", "index", "wheelhouse"] = "auto"
+    """`index`: the host installs from a package index. `wheelhouse`: the operator's machine sends every wheel. `auto`:
+    the index where the host reaches it, else the wheelhouse."""
+
+    index_url: str | None = None
+    """Package index, in place of the host's own setting."""
+
+    keep: int = Field(default=3, ge=2)
+    """Releases kept on the host, the running one included, so that going back needs no download."""
+
+
+class Layer(SpecModel):
+    """Any part of a node's settings, given for many hosts or for one. What is left out comes from the layers below."""
+
+    root: str | None = None
+    """Folder that holds the node's whole tree; `/` unless said, a folder in demos and tests."""
+
+    network: Network | None = None
+    """The chain, where it differs from the fleet's: for example an RPC endpoint nearer to these hosts."""
+
+    role: Role | None = None
+    """`orchestrator`, `worker` or `monitor`."""
+
+    duties: Duties | None = None
+    """What the host does. A list says which duties are on, whatever the layers below say, and keeps their settings; a
+    mapping adds to the layers below, and `reward: false` takes one away."""
+
+    gpus: GpuSelection | None = None
+    """`all` present ones, `none`, or a list of exact UUIDs."""
+
+    driver: DriverSettings | None = None
+    """The NVIDIA driver."""
+
+    orchestrator: OrchestratorLayer | None = None
+    """Facing gateways; for the role orchestrator."""
+
+    worker: WorkerLayer | None = None
+    """Facing an orchestrator; for the role worker."""
+
+    prices: Prices | None = None
+    """What work costs."""
+
+    models: tuple[ModelEntry, ...] | None = None
+    """AI models; a list replaces the one of the layers below."""
+
+    monitoring: Monitoring | None = None
+    """Health endpoints and logs."""
+
+    service: ServiceSettings | None = None
+    """How the agent is kept running."""
+
+    ssh: SshSettings | None = None
+    """How hosts are reached."""
+
+    release: ReleaseSettings | None = None
+    """Where hosts get the agent from."""
+
+
+class ProfileLayer(Layer):
+    """A profile file: a layer that many fleets share."""
+
+    description: str | None = None
+    """One line for people."""
+
+
+class GroupLayer(Layer):
+    """Defaults, or a group's settings."""
+
+    profile: Name | None = None
+    """Name of the profile (`profiles/NAME.yaml`) that gives further values."""
+
+
+class HostLayer(GroupLayer):
+    """One host."""
+
+    address: str = Field(min_length=1, pattern=r"^\S+$")
+    """Host name or IP address to reach it by ssh, or `@local` for this machine."""
+
+    groups: tuple[Name, ...] = ()
+    """Groups that it belongs to; where two give the same value the later one wins."""
+
+
+class FleetSpec(SpecModel):
+    """fleet.yaml. Values are merged host > groups > profile > defaults; mappings deeply, lists and scalars whole."""
+
+    version: Literal[1] = 1
+    """Version of this format."""
+
+    name: Name
+    """Name of the fleet; labels metrics and tells fleets apart."""
+
+    network: Network = Network()
+    """The chain, as a mapping or just by its name."""
+
+    keys: dict[Name, KeyRef] = {}
+    """Ethereum keys by name; where they are, never what they are."""
+
+    secrets: dict[Name, SecretRef] = {}
+    """Other secrets by name, such as the one workers join with."""
+
+    defaults: GroupLayer = GroupLayer()
+    """For every host."""
+
+    groups: dict[Name, GroupLayer] = {}
+    """For the hosts that name them."""
+
+    hosts: dict[Name, HostLayer]
+    """The machines, by the name that commands, logs and metrics use."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _some(cls, hosts: dict[str, HostLayer]) -> dict[str, HostLayer]:
+        if not hosts:
+            raise ValueError("no host is declared")
+        return hosts
+
+
+class HostSettings(SpecModel):
+    """The operator's side of one host, merged: what deploys need and the host need not know. Paths are absolute."""
+
+    name: str
+    address: str
+    groups: tuple[str, ...] = ()
+    profile: str | None = None
+    ssh: SshSettings = SshSettings()
+    release: ReleaseSettings = ReleaseSettings()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine, reached without ssh."""
+        return self.address == LOCAL
