@@ -4,9 +4,8 @@ import asyncio
 from pathlib import Path
 
 import click
-from rich.console import Console
 
-from livefleet.cli.output import exit_code_of, print_json, report_failure
+from livefleet.cli.output import console, exit_code_of, print_json, report_failure
 from livefleet.kernel import ExitCode, LivefleetError
 from tests.demo.story import Story
 
@@ -25,7 +24,7 @@ def main() -> None:
 def up(ctx: click.Context, folder: Path, as_json: bool) -> None:
     """Run the demo; running it again takes up what is there."""
     try:
-        shown = asyncio.run(Story(folder.absolute(), Console(stderr=as_json, highlight=False)).run())
+        shown = asyncio.run(Story(folder.absolute(), console(stderr=as_json)).run())
     except LivefleetError as error:
         report_failure(error)
         ctx.exit(exit_code_of(error))
@@ -44,7 +43,7 @@ def down(ctx: click.Context, folder: Path, keep: bool) -> None:
         click.echo("nothing runs: the demo was not started here, or was stopped already")
         return
     try:
-        asyncio.run(Story(folder.absolute(), Console(highlight=False)).down(keep=keep))
+        asyncio.run(Story(folder.absolute(), console()).down(keep=keep))
     except LivefleetError as error:
         report_failure(error)
         ctx.exit(exit_code_of(error))
