@@ -73,11 +73,13 @@ class Devchain:
         round_length: int = 50,
         block_time_s: float = 0.0,
         pool_max_size: int = 100,
+        host: str = "127.0.0.1",
         cache: Path | None = None,
     ) -> Self:
         """Start a chain with the protocol on it in `folder`, or attach to the one that runs there.
 
-        A block is mined for each transaction, and every `block_time_s` too unless that is 0.
+        A block is mined for each transaction, and every `block_time_s` too unless that is 0. `host` is where it
+        listens: anything but loopback lets everybody there spend the test accounts' coins.
         """
         running = await asyncio.to_thread(_running, folder)
         if running is not None:
@@ -86,7 +88,7 @@ class Devchain:
         tools = await asyncio.to_thread(install, cache)
         artifacts = await asyncio.to_thread(compile_contracts, tools, cache)
         started = await asyncio.to_thread(
-            process.start, tools.anvil, folder, port=port, chain_id=CHAIN_ID, block_time_s=block_time_s
+            process.start, tools.anvil, folder, port=port, chain_id=CHAIN_ID, block_time_s=block_time_s, host=host
         )
         try:
             await cls._deploy(folder, started, artifacts, round_length, pool_max_size)

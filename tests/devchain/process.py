@@ -48,8 +48,10 @@ class Process:
         (folder / _FILE).unlink(missing_ok=True)
 
 
-def start(anvil: Path, folder: Path, *, port: int, chain_id: int, block_time_s: float) -> Process:
-    """Start anvil on loopback and wait until it answers. Port 0: a free one.
+def start(
+    anvil: Path, folder: Path, *, port: int, chain_id: int, block_time_s: float, host: str = "127.0.0.1"
+) -> Process:
+    """Start anvil on `host`, loopback unless said, and wait until it answers. Port 0: a free one.
 
     Raises BadInput for a taken port, OutsideWorld with the log where anvil does not start.
     """
@@ -58,12 +60,12 @@ def start(anvil: Path, folder: Path, *, port: int, chain_id: int, block_time_s: 
     if previous is not None:
         stop(previous)  # left by a start that was cut off before it deployed
     log = folder / "anvil.log"
-    port = _claim(port)
+    port = _claim(host, port)
     pace = ["--block-time", f"{block_time_s:g}", "--mixed-mining"] if block_time_s else []
     with log.open("wb") as out:
         child = subprocess.Popen(
             [
-                *(str(anvil), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(chain_id)),
+                *(str(anvil), "--host", host, "--port", str(port), "--chain-id", str(chain_id)),
                 *("--mnemonic", MNEMONIC, "--accounts", "10", "--balance", "1000000", "--quiet", *pace),
                 # Prices as on Arbitrum One (about 0.01 gwei), not the simulator's 2 gwei: face values follow.
                 *("--block-base-fee-per-gas", "10000000", "--disable-min-priority-fee"),
@@ -74,14 +76,14 @@ def start(anvil: Path, folder: Path, *, port: int, chain_id: int, block_time_s: 
             start_new_session=True,
             env={**os.environ, "NO_COLOR": "1"},
         )
-    if not _answers(child, port):
+    if not _answers(child, host, port):
         child.kill()
         child.wait()
         raise OutsideWorld(f"anvil did not start on port {port}: {log.read_text(errors='replace').strip()[-1000:]}")
     tick = _start_tick(child.pid)
     assert tick is not None
     child.returncode = 0  # it outlives this object on purpose; `stop` reaps it
-    process = Process(pid=child.pid, started=tick, rpc=f"http://127.0.0.1:{port}", chain_id=chain_id)
+    process = Process(pid=child.pid, started=tick, rpc=f"http://{host}:{port}", chain_id=chain_id)
     process.write(folder)
     return process
 
@@ -101,12 +103,12 @@ def stop(process: Process) -> bool:
     return True
 
 
-def _answers(child: "subprocess.Popen[bytes]", port: int) -> bool:
+def _answers(child: "subprocess.Popen[bytes]", host: str, port: int) -> bool:
     for _ in range(300):
         if child.poll() is not None:
             return False
         with contextlib.suppress(ConnectionError):
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
             return child.poll() is None
         time.sleep(0.1)
     return False
@@ -123,12 +125,12 @@ def _start_tick(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
-def _claim(port: int) -> int:
+def _claim(host: str, port: int) -> int:
     """The port itself where it is free, a free one for 0."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError as error:
             raise BadInput(f"port {port} is taken: {error.strerror}; give another, or 0 for any") from error
         return int(probe.getsockname()[1])
