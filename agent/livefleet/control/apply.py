@@ -1,0 +1,133 @@
+"""Runs the deploy of the checkout in a process of its own and passes on what it tells."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from livefleet.control.events import BadInputEvent, Event, Waiting, parse_event
+from livefleet.control.summary import Summary, summarize
+from livefleet.kernel import BadInput, LivefleetError
+
+__all__ = ["ApplyOptions", "apply", "find_checkout"]
+
+_STOP_GRACE_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class ApplyOptions:
+    """What to do, and to whom."""
+
+    hosts: tuple[str, ...] = ()  # none: all
+    dry: bool = False
+    diff: bool = False
+    remove: bool = False  # take livefleet off instead
+    purge: bool = False  # with remove: keys and tickets too
+    parallel: int = 20
+
+
+def apply(
+    spec: Path,
+    options: ApplyOptions,
+    *,
+    on_event: Callable[[Event], None],
+    confirm: Callable[[], bool] | None = None,
+    checkout: Path | None = None,
+) -> Summary:
+    """Bring the hosts to what `spec` declares.
+
+    Args:
+        spec: fleet.yaml.
+        options: what to do.
+        on_event: called with each event as it comes.
+        confirm: asked once everything is planned, before the first change. None: go on without asking.
+        checkout: folder that holds `deploys/` and `inventory/`. None: found by `find_checkout`.
+
+    Raises:
+        BadInput: the spec is wrong, a host is unknown, or there is no checkout.
+        LivefleetError: the run itself broke; the message ends with what it printed.
+    """
+    if not spec.exists():
+        raise BadInput(f"{spec}: no such file; give --fleet or run where fleet.yaml is")
+    folder = checkout or find_checkout(Path.cwd())
+    events: list[Event] = []
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        _running(_command(options, ask=confirm is not None), spec, folder, log) as run,
+    ):
+        assert run.stdout is not None
+        assert run.stdin is not None
+        for line in run.stdout:
+            event = parse_event(line)
+            if event is None:
+                continue
+            events.append(event)
+            on_event(event)
+            if isinstance(event, Waiting):
+                run.stdin.write("go\n" if confirm is not None and confirm() else "stop\n")
+                run.stdin.flush()
+        code = run.wait()
+        log.seek(0)
+        printed = log.read().strip()[-3000:]
+    wrong = next((event for event in events if isinstance(event, BadInputEvent)), None)
+    if wrong is not None:
+        raise BadInput(wrong.reason)
+    summary = summarize(events)
+    if code != summary.exit_code:  # it broke in a way that it could not tell
+        raise LivefleetError(f"the deploy ended with status {code}:\n{printed}")
+    return summary
+
+
+def find_checkout(start: Path) -> Path:
+    """The nearest folder from `start` upwards that holds the deploys, else the checkout this package runs from."""
+    package = Path(__file__).resolve()
+    for folder in (start.resolve(), *start.resolve().parents, *package.parents):
+        if (folder / "deploys/run.py").exists() and (folder / "inventory/fleet.py").exists():
+            return folder
+    raise BadInput("no checkout of livefleet here (a folder with `deploys/` and `inventory/`); run this inside one")
+
+
+def _command(options: ApplyOptions, *, ask: bool) -> list[str]:
+    flags: Sequence[tuple[bool, str]] = (
+        (options.dry, "--dry"),
+        (options.diff, "--diff"),
+        (options.remove, "--remove"),
+        (options.purge, "--purge"),
+        (ask and not options.dry, "--ask"),
+    )
+    command = [sys.executable, "-m", "deploys.run", "--parallel", str(options.parallel)]
+    command += [flag for wanted, flag in flags if wanted]
+    return command + [word for host in options.hosts for word in ("--host", host)]
+
+
+@contextmanager
+def _running(command: Sequence[str], spec: Path, folder: Path, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    # A session of its own: nothing in it can ask for a password on our terminal.
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env={**os.environ, "LIVEFLEET_SPEC": str(spec.absolute())},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=log,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(_STOP_GRACE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()

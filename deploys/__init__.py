@@ -1,0 +1,5 @@
+"""What makes a host a node: `pyinfra inventory.fleet deploys.site`. Entries here, one file a step in `steps/`."""
+
+from deploys.entry import remove, site
+
+__all__ = ["remove", "site"]

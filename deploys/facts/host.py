@@ -1,0 +1,118 @@
+"""All that the steps want to know of a host, read in one round trip."""
+
+import base64
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pyinfra.api import FactBase
+
+__all__ = ["FileFact", "HostFacts", "Observed", "parse_facts", "script"]
+
+END = "end=1"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """A file as it is on the host."""
+
+    mode: int
+    owner: str
+    sha256: str
+    text: str | None = None  # only of files that hold no secret
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One host as found."""
+
+    uid: int = -1
+    user: str = ""
+    machine: str = ""
+    kernel: str = ""
+    os_id: str = ""
+    os_version: str = ""
+    systemd: bool = False  # PID 1 is systemd
+    python: tuple[int, ...] = ()  # () when there is none
+    clock: int = 0  # unix seconds
+    disk_free_kib: int = 0  # where releases go
+    nginx: bool = False
+    apt: bool = False
+    sudo: bool = False  # `sudo -n` works, or this is root already
+    nvidia_pci: tuple[int, ...] = ()  # PCI device ids of NVIDIA display controllers
+    nvidia_loaded: str = ""  # version of the loaded kernel module
+    nouveau: bool = False
+    secure_boot: bool = False
+    service_user: bool = False  # user `livefleet` exists
+    current: str = ""  # release that `current` points at
+    releases: tuple[str, ...] = ()  # complete ones, oldest first
+    bundles: tuple[str, ...] = ()  # complete folders of wheels
+    started: str = ""  # what the running service was started with
+    active: bool = False  # the service runs
+    enabled: bool = False  # systemd starts it at boot
+    files: dict[str, FileFact] = field(default_factory=dict)
+
+
+def script(root: str, public: Sequence[str], private: Sequence[str]) -> str:
+    """The shell text that prints `name=value` lines about a host; of `private` files only mode, owner and digest."""
+    body = (Path(__file__).parent.parent / "files/observe.sh").read_text()
+    return f"root={shlex.quote(root)}\npublic={len(public)}\nset -- {shlex.join([*public, *private])}\n{body}"
+
+
+def parse_facts(lines: Sequence[str]) -> Observed | None:
+    """The printed lines as a value; None when the script did not reach its end."""
+    if END not in lines:
+        return None
+    single: dict[str, str] = {}
+    many: dict[str, list[str]] = {"nvidia_pci": [], "releases": [], "bundles": [], "file": [], "text": []}
+    for line in lines:
+        name, _, value = line.partition("=")
+        if name in many:
+            many[name].append(value)
+        else:
+            single[name] = value.strip()
+    texts = {path: base64.b64decode(content).decode() for content, path in (v.split(" ", 1) for v in many["text"])}
+    files = {}
+    for value in many["file"]:
+        mode, owner, sha256, path = value.split(" ", 3)
+        files[path] = FileFact(mode=int(mode, 8), owner=owner, sha256=sha256, text=texts.get(path))
+    return Observed(
+        uid=int(single.get("uid", "-1")),
+        user=single.get("user", ""),
+        machine=single.get("machine", ""),
+        kernel=single.get("kernel", ""),
+        os_id=single.get("os_id", ""),
+        os_version=single.get("os_version", ""),
+        systemd="systemd" in single,
+        python=tuple(int(part) for part in single.get("python", "").split()),
+        clock=int(single.get("clock", "0")),
+        disk_free_kib=int(single.get("disk_free_kib") or 0),
+        nginx="nginx" in single,
+        apt="apt" in single,
+        sudo="sudo" in single,
+        nvidia_pci=tuple(int(device, 16) for device in many["nvidia_pci"]),
+        nvidia_loaded=single.get("nvidia_loaded", ""),
+        nouveau="nouveau" in single,
+        secure_boot="secure_boot" in single,
+        service_user="service_user" in single,
+        current=single.get("current", ""),
+        releases=tuple(many["releases"]),
+        bundles=tuple(many["bundles"]),
+        started=single.get("started", ""),
+        active="active" in single,
+        enabled="enabled" in single,
+        files=files,
+    )
+
+
+class HostFacts(FactBase[Observed | None]):
+    """One shell command; None when it could not run."""
+
+    def command(self, root: str, public: Sequence[str], private: Sequence[str]) -> str:
+        """See `script`."""
+        return script(root, public, private)
+
+    def process(self, output: list[str]) -> Observed | None:
+        """See `parse_facts`."""
+        return parse_facts(output)

@@ -1,0 +1,84 @@
+"""Is this a host that can be brought up, and how will the agent be kept running there?"""
+
+from enum import StrEnum
+
+from deploys.facts import Observed
+from deploys.outcome import Outcome, refuse
+from livefleet.spec import NodeSpec
+
+__all__ = ["LONGEST_SOCKET_FOLDER", "ServiceKind", "choose_service", "preflight"]
+
+OLDEST_PYTHON = (3, 11)
+MACHINES = ("x86_64", "aarch64")
+DISK_MIB, DISK_WITH_AI_MIB = 1024, 4096
+CLOCK_WARN_S, CLOCK_REFUSE_S = 10, 300
+LONGEST_SOCKET_FOLDER = 80  # a unix socket's path has 108 bytes, and names come after the folder
+
+
+class ServiceKind(StrEnum):
+    """How the agent is kept running."""
+
+    SYSTEMD = "systemd"
+    PROCESS = "process"
+
+
+def choose_service(node: NodeSpec, facts: Observed) -> ServiceKind:
+    """Systemd where it is PID 1 and the node has the whole machine; else an ordinary supervised process."""
+    if node.service.kind == "process" or node.root != "/" or not facts.systemd:
+        return ServiceKind.PROCESS
+    return ServiceKind.SYSTEMD
+
+
+def preflight(node: NodeSpec, facts: Observed | None, *, now: float, sudo: bool, release_present: bool) -> Outcome:
+    """Every reason that keeps this host from being brought up, all at once."""
+    if facts is None:
+        return refuse(_no_facts(sudo=sudo))
+    problems = [*_rights(node, facts), *_machine(node, facts, release_present=release_present), *_clock(facts, now)]
+    if problems:
+        return refuse("; ".join(problems))
+    skew = facts.clock - now
+    notes = [f"{facts.os_id} {facts.os_version}, {facts.machine}, Python {'.'.join(map(str, facts.python)) or 'none'}"]
+    if abs(skew) > CLOCK_WARN_S:
+        notes.append(f"the clock is {skew:+.0f} s off this machine's; tickets and TLS want it right: enable NTP")
+    return Outcome(notes=tuple(notes))
+
+
+def _no_facts(*, sudo: bool) -> str:
+    if sudo:
+        return (
+            "commands do not run as root: sudo must work without a password for the ssh user"
+            " (in /etc/sudoers.d/: `USER ALL=(ALL) NOPASSWD: ALL`)"
+        )
+    return "the host did not run a shell command to its end; try `ssh` to it with the same user and key"
+
+
+def _rights(node: NodeSpec, facts: Observed) -> list[str]:
+    if node.root == "/" and facts.uid != 0:
+        return [f"user {facts.user} is not root: set `ssh: {{sudo: true}}` or `user: root`, or give the host a `root:`"]
+    if node.service.kind == "systemd" and node.root != "/":
+        return ["`service: {kind: systemd}` needs `root: /`"]
+    if node.service.kind == "systemd" and not facts.systemd:
+        return ["`service: {kind: systemd}`, but systemd is not PID 1 here; use `kind: auto`"]
+    return []
+
+
+def _machine(node: NodeSpec, facts: Observed, *, release_present: bool) -> list[str]:
+    problems = []
+    if facts.machine not in MACHINES:
+        problems.append(f"machine {facts.machine} is not supported ({' or '.join(MACHINES)} is)")
+    if facts.python and facts.python < OLDEST_PYTHON:
+        found = ".".join(map(str, facts.python))
+        problems.append(f"Python {found} is too old; 3.11 or newer is needed (Debian 12, Ubuntu 24.04)")
+    wanted_mib = DISK_WITH_AI_MIB if node.duties.ai else DISK_MIB
+    if not release_present and facts.disk_free_kib < wanted_mib * 1024:
+        problems.append(f"{facts.disk_free_kib // 1024} MiB are free where releases go; {wanted_mib} MiB are needed")
+    if len(str(node.paths.run)) > LONGEST_SOCKET_FOLDER:
+        problems.append(f"root {node.root} is too long for unix sockets under it; choose a shorter one")
+    return problems
+
+
+def _clock(facts: Observed, now: float) -> list[str]:
+    skew = facts.clock - now
+    if abs(skew) <= CLOCK_REFUSE_S:
+        return []
+    return [f"the clock is {skew:+.0f} s off this machine's; set it (`timedatectl set-ntp true`) and apply again"]

@@ -1,0 +1,445 @@
+"""Facts in, exact commands out."""
+
+import base64
+import hashlib
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deploys import steps
+from deploys.facts import FileFact, Observed, parse_facts, script
+from deploys.facts.agent import Answer, parse_answer
+from deploys.outcome import Outcome, Shell, Upload
+from livefleet.spec import DriverSettings
+from tests.builders.deploys import NOW, a_host, a_node, a_release
+
+pytestmark = pytest.mark.unit
+
+RTX_4090, GTX_1080, RTX_5090 = 0x2684, 0x1B80, 0x2B85
+
+
+def text_of(outcome: Outcome) -> str:
+    return "\n".join(c.text for c in outcome.commands if isinstance(c, Shell))
+
+
+def as_found(file: steps.HostFile, owner: str = "root") -> FileFact:
+    return FileFact(mode=file.mode, owner=file.owner or owner, sha256=file.sha256, text=None)
+
+
+# -- facts
+
+
+def test_observe__this_machine__comes_to_its_end(tmp_path: Path) -> None:
+    private = tmp_path / "with space"
+    private.write_text("secret")
+    private.chmod(0o600)
+    public = tmp_path / "node.yaml"
+    public.write_text("a: 1\n")
+    done = subprocess.run(
+        ["sh", "-c", script(str(tmp_path), [str(public)], [str(private), str(tmp_path / "absent")])],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found = parse_facts(done.stdout.splitlines())
+    assert found is not None
+    assert found.python >= (3, 11)
+    assert found.disk_free_kib > 0
+    assert found.files[str(private)].sha256 == hashlib.sha256(b"secret").hexdigest()
+    assert found.files[str(private)].mode == 0o600
+    assert found.files[str(private)].text is None
+    assert found.files[str(public)].text == "a: 1\n"
+    assert str(tmp_path / "absent") not in found.files
+    assert base64.b64encode(b"secret").decode() not in done.stdout
+
+
+def test_observe__cut_off__is_nothing() -> None:
+    assert parse_facts(["uid=0", "machine=x86_64"]) is None
+
+
+def test_observe__gpu_host__is_read() -> None:
+    lines = ["uid=1000", "nvidia_pci=0x2684", "nvidia_pci=0x2684", "nvidia_loaded=580.65.06", "systemd=1", "end=1"]
+    found = parse_facts(lines)
+    assert found is not None
+    assert (found.nvidia_pci, found.nvidia_loaded, found.systemd, found.uid) == (
+        (RTX_4090, RTX_4090),
+        "580.65.06",
+        True,
+        1000,
+    )
+
+
+# -- preflight
+
+
+def test_preflight__good_host__passes() -> None:
+    assert check(a_host()).refusal is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "words"),
+    [
+        (a_host(python=(3, 9, 2)), "Python 3.9.2 is too old"),
+        (a_host(machine="armv7l"), "armv7l is not supported"),
+        (a_host(uid=1000, user="deploy"), "user deploy is not root"),
+        (a_host(disk_free_kib=1024), "1 MiB are free"),
+        (a_host(clock=NOW - 4000), "the clock is -4000 s off"),
+    ],
+)
+def test_preflight__unfit_host__is_refused_with_the_reason(facts: Observed, words: str) -> None:
+    outcome = check(facts)
+    assert outcome.refusal is not None
+    assert words in outcome.refusal
+    assert "exit 1" in text_of(outcome)
+
+
+def test_preflight__several_faults__are_all_told() -> None:
+    outcome = check(a_host(python=(3, 9, 2), disk_free_kib=1024))
+    assert outcome.refusal is not None
+    assert "too old" in outcome.refusal
+    assert "MiB are free" in outcome.refusal
+
+
+def test_preflight__sudo_asks_for_a_password__says_so() -> None:
+    outcome = steps.preflight(a_node(), None, now=NOW, sudo=True, release_present=False)
+    assert "NOPASSWD" in (outcome.refusal or "")
+    (command,) = outcome.commands
+    assert isinstance(command, Shell)
+    assert command.as_login_user
+
+
+def test_preflight__release_is_there__disk_need_not_be_free() -> None:
+    assert steps.preflight(a_node(), a_host(disk_free_kib=1), now=NOW, sudo=False, release_present=True).refusal is None
+
+
+def test_preflight__root_too_long_for_sockets__is_refused() -> None:
+    outcome = check(a_host(), a_node(root="/tmp/" + "x" * 90))
+    assert "too long" in (outcome.refusal or "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "root", "systemd", "expected"),
+    [
+        ("auto", "/", True, "systemd"),
+        ("auto", "/", False, "process"),
+        ("auto", "/srv/x", True, "process"),
+        ("process", "/", True, "process"),
+        ("systemd", "/", True, "systemd"),
+    ],
+)
+def test_choose_service__follows_spec_and_host(kind: str, root: str, systemd: bool, expected: str) -> None:
+    node = a_node(root=root, service={"kind": kind})
+    assert steps.choose_service(node, a_host(systemd=systemd)) == expected
+
+
+def test_preflight__systemd_wanted_where_it_is_not__is_refused() -> None:
+    assert check(a_host(systemd=False), a_node(service={"kind": "systemd"})).refusal is not None
+
+
+# -- packages
+
+
+def test_packages__all_there__is_no_change() -> None:
+    assert steps.packages(a_host()) == Outcome()
+
+
+def test_packages__no_nginx__installs_it_and_keeps_its_service_off() -> None:
+    text = text_of(steps.packages(a_host(nginx=False)))
+    assert "install --no-install-recommends nginx-light" in text
+    assert text.index("systemctl mask --quiet nginx.service") < text.index("nginx-light")
+    assert "policy-rc.d" in text
+    assert "dpkg --configure -a" in text
+
+
+def test_packages__no_right_to_install__is_refused_with_the_command() -> None:
+    outcome = steps.packages(a_host(nginx=False, sudo=False, uid=1000, user="me"))
+    assert "apt-get install nginx-light" in (outcome.refusal or "")
+
+
+# -- driver
+
+
+def test_driver__no_device__is_skipped_with_a_reason() -> None:
+    assert steps.driver(DriverSettings(), a_host()) == Outcome(notes=("skipped: no NVIDIA device on the PCI bus",))
+
+
+def test_driver__loaded__is_left_alone() -> None:
+    outcome = steps.driver(DriverSettings(), a_host(nvidia_pci=(RTX_4090,), nvidia_loaded="570.211.01"))
+    assert outcome.commands == ()
+    assert "570.211.01 is loaded" in outcome.notes[0]
+
+
+def test_driver__loaded_but_older_than_the_minimum__is_installed() -> None:
+    settings = DriverSettings(min_version="580.65")
+    assert steps.driver(settings, a_host(nvidia_pci=(RTX_4090,), nvidia_loaded="570.211.01")).commands
+
+
+def test_driver__ubuntu_ada__installs_open_modules_and_the_codec_libraries() -> None:
+    host = a_host(nvidia_pci=(RTX_4090,), os_id="ubuntu", os_version="24.04", kernel="6.8.0-49-generic")
+    lines = text_of(steps.driver(DriverSettings(), host)).splitlines()
+    install = [line for line in lines if " install " in line]
+    assert install[0].endswith("linux-headers-6.8.0-49-generic linux-headers-generic dkms build-essential")
+    assert install[1].endswith(
+        "nvidia-headless-580-server-open nvidia-utils-580-server nvidia-compute-utils-580-server"
+        " libnvidia-encode-580-server libnvidia-decode-580-server"
+    )
+    assert not any("cuda-keyring" in line for line in lines)
+
+
+def test_driver__debian_pascal__installs_proprietary_modules_from_nvidia() -> None:
+    text = text_of(steps.driver(DriverSettings(), a_host(nvidia_pci=(GTX_1080,))))
+    assert "debian12/x86_64/cuda-keyring_1.1-1_all.deb" in text
+    assert "cuda-drivers-580" in text
+    assert "Pin: version 580.*" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "devices", "words"),
+    [
+        ({"flavour": "open"}, (GTX_1080,), "open kernel modules do not drive"),
+        ({"flavour": "proprietary"}, (RTX_5090,), "Blackwell devices need the open"),
+        ({"branch": 550}, (RTX_5090,), "branch 550 does not drive Blackwell"),
+        ({"branch": 595}, (GTX_1080,), "branch 595 does not drive"),
+        ({}, (GTX_1080, RTX_5090), "cannot share a host"),
+    ],
+)
+def test_driver__impossible_pair__is_refused_before_anything(
+    settings: dict[str, object], devices: tuple[int, ...], words: str
+) -> None:
+    outcome = steps.driver(DriverSettings.model_validate(settings), a_host(nvidia_pci=devices))
+    assert words in (outcome.refusal or "")
+
+
+def test_driver__secure_boot__is_refused() -> None:
+    outcome = steps.driver(DriverSettings(), a_host(nvidia_pci=(RTX_4090,), secure_boot=True))
+    assert "secure boot" in (outcome.refusal or "")
+
+
+# -- agent
+
+
+def release_step(facts: Observed, *, local: bool = False) -> Outcome:
+    return steps.agent(
+        a_release(), "/opt/livefleet", facts, local=local, keep=3, bundle=lambda _: Path("/cache/bundles/b.tar")
+    )
+
+
+def test_agent__current__is_no_change() -> None:
+    assert release_step(a_host(current="0.1.0-aaaaaaaaaaaa", releases=("0.1.0-aaaaaaaaaaaa",))) == Outcome()
+
+
+def test_agent__bare_host__uploads_installs_and_switches_last() -> None:
+    outcome = release_step(a_host())
+    uploads = [c for c in outcome.commands if isinstance(c, Upload)]
+    assert [u.dest for u in uploads] == [
+        "/opt/livefleet/incoming/bbbbbbbbbbbb.tar",
+        "/opt/livefleet/incoming/livefleet-0.1.0-py3-none-any.whl",
+    ]
+    text = text_of(outcome)
+    order = [text.index(w) for w in ("uv venv", "pip install", "livefleet --version", ".complete\n", "mv -fT")]
+    assert order[:3] == sorted(order[:3])
+    assert text.rindex("/.complete ]") < text.index("mv -fT")
+    assert "--no-index" in text
+
+
+def test_agent__bundle_is_there__only_the_wheel_travels() -> None:
+    uploads = [c for c in release_step(a_host(bundles=("bbbbbbbbbbbb",))).commands if isinstance(c, Upload)]
+    assert [Path(u.dest).name for u in uploads] == ["livefleet-0.1.0-py3-none-any.whl"]
+
+
+def test_agent__installed_but_not_current__only_switches() -> None:
+    outcome = release_step(a_host(current="0.1.0-old", releases=("0.1.0-aaaaaaaaaaaa", "0.1.0-old")))
+    assert len(outcome.commands) == 1
+    assert "uv venv" not in text_of(outcome)
+    assert "mv -fT /opt/livefleet/current.new /opt/livefleet/current" in text_of(outcome)
+
+
+def test_agent__local_host__uploads_nothing() -> None:
+    outcome = release_step(a_host(), local=True)
+    assert not [c for c in outcome.commands if isinstance(c, Upload)]
+
+
+def test_agent__prune_script__keeps_the_newest_and_the_current(tmp_path: Path) -> None:
+    releases = tmp_path / "releases"
+    for age, name in enumerate(["0.1.0-aaaaaaaaaaaa", "0.1.0-new", "0.1.0-mid", "0.1.0-old"]):
+        (releases / name).mkdir(parents=True)
+        (releases / name / ".complete").touch()
+        subprocess.run(["touch", "-d", f"-{age} hours", str(releases / name)], check=True)
+    (releases / "0.1.0-broken").mkdir()
+    outcome = steps.agent(
+        a_release(),
+        str(tmp_path),
+        a_host(current="0.1.0-new", releases=("0.1.0-aaaaaaaaaaaa",)),
+        local=True,
+        keep=3,
+        bundle=lambda _: tmp_path,
+    )
+    subprocess.run(["sh", "-c", text_of(outcome)], check=True, timeout=60)
+    assert sorted(p.name for p in releases.iterdir()) == ["0.1.0-aaaaaaaaaaaa", "0.1.0-mid", "0.1.0-new"]
+    assert (tmp_path / "current").readlink() == Path("releases/0.1.0-aaaaaaaaaaaa")
+
+
+# -- config
+
+KEY = "test-only-not-a-key-0123456789"
+
+
+def test_config__secrets__are_in_no_text_and_no_diff() -> None:
+    node = a_node(secrets={"join": "secrets/join"})
+    files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
+    outcome = steps.config(node, files, a_host(), "livefleet")
+    shown = [*outcome.notes, *outcome.diff, text_of(outcome), *map(repr, outcome.commands), *map(repr, files)]
+    encoded = base64.b64encode(KEY.encode()).decode()
+    assert not any(KEY in line or encoded in line for line in shown)
+    assert "+a: 1" in outcome.diff
+    assert any("secrets/join: is new (content not shown)" in line for line in outcome.diff)
+
+
+def test_config__service_user__owns_every_private_folder() -> None:
+    node = a_node(secrets={"join": "secrets/join"})
+    files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
+    lines = text_of(steps.config(node, files, a_host(), "livefleet")).splitlines()
+    folders = "/var/lib/livefleet /var/lib/livefleet/keys /var/lib/livefleet/secrets"
+    assert f"chmod 700 {folders}" in lines
+    assert f"chown livefleet: {folders} /var/log/livefleet" in lines
+
+
+def test_config__same_on_the_host__is_no_change() -> None:
+    node = a_node()
+    files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
+    found = a_host(service_user=True, files={f.path: as_found(f) for f in files})
+    assert steps.config(node, files, found, "livefleet") == Outcome()
+
+
+@pytest.mark.parametrize("change", [{"mode": 0o644}, {"owner": "root"}, {"sha256": "0" * 64}])
+def test_config__one_file_otherwise__only_that_is_written(change: dict[str, object]) -> None:
+    node = a_node()
+    files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
+    found = {f.path: as_found(f) for f in files}
+    found[files[1].path] = replace(found[files[1].path], **change)  # type: ignore[arg-type] -- table of fields
+    outcome = steps.config(node, files, a_host(service_user=True, files=found), "livefleet")
+    assert outcome.notes == ("write /var/lib/livefleet/secrets/join",)
+
+
+def test_config__script__writes_private_files_whole(tmp_path: Path) -> None:
+    node = a_node(root=str(tmp_path))
+    content = bytes(range(256))
+    files = steps.node_files(node, "a: 1\n", {"keys/main": content}, None)
+    (command,) = steps.config(node, files, a_host(), None).commands
+    assert isinstance(command, Shell)
+    stdin = "".join(f"{line}\n" for line in command.stdin)
+    subprocess.run(["sh", "-c", command.text], input=stdin, text=True, check=True, timeout=60)
+    key = node.paths.state / "keys/main"
+    assert key.read_bytes() == content
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert node.paths.node_yaml.stat().st_mode & 0o777 == 0o600
+    assert node.paths.state.stat().st_mode & 0o777 == 0o700
+    assert not list(tmp_path.rglob("*.livefleet-new"))
+
+
+# -- service
+
+
+def test_unit__worker_without_gpu__is_the_golden_one() -> None:
+    node = a_node(orchestrator=None, role="worker", worker={"orchestrator": "o:8935", "secret": "join"}, name="w-1")
+    golden = Path(__file__).parent / "livefleet.service"
+    assert steps.render_unit(node, gpu=False) == golden.read_text()
+
+
+def test_unit__gpu__may_use_its_devices_under_both_driver_names() -> None:
+    unit = steps.render_unit(a_node(), gpu=True)
+    assert "DeviceAllow=char-nvidia rw\n" in unit
+    assert "DeviceAllow=char-nvidia-frontend rw\n" in unit
+    assert "DeviceAllow=char-nvidia-uvm rw\n" in unit
+    assert "PrivateDevices" not in unit
+    assert "MemoryDenyWriteExecute" not in unit
+
+
+def test_unit__privileged_port__gets_the_one_capability() -> None:
+    node = a_node(orchestrator={"service_uri": "https://x.example:443", "listen": "0.0.0.0:443"})
+    assert "AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in steps.render_unit(node, gpu=False)
+
+
+def service_step(facts: Observed) -> Outcome:
+    node = a_node()
+    unit = steps.unit_file(node, gpu=False)
+    return steps.service(node, steps.ServiceKind.SYSTEMD, unit, "stamp", "/opt/livefleet", facts, "livefleet")
+
+
+def test_service__as_declared_and_running__is_no_change() -> None:
+    unit = steps.unit_file(a_node(), gpu=False)
+    facts = a_host(active=True, enabled=True, started="stamp", files={unit.path: as_found(unit)})
+    assert service_step(facts) == Outcome()
+
+
+def test_service__new_unit__reloads_enables_and_starts_in_that_order() -> None:
+    text = text_of(service_step(a_host()))
+    assert text.index("daemon-reload") < text.index("systemctl enable") < text.index("systemctl restart")
+    assert text.index("systemctl restart") < text.index("> /opt/livefleet/started")
+
+
+def test_service__only_the_configuration_changed__restarts_without_daemon_reload() -> None:
+    unit = steps.unit_file(a_node(), gpu=False)
+    facts = a_host(active=True, enabled=True, started="other", files={unit.path: as_found(unit)})
+    text = text_of(service_step(facts))
+    assert "systemctl restart" in text
+    assert "daemon-reload" not in text
+
+
+def test_stamp__any_part_changes__changes() -> None:
+    file = steps.HostFile("/a", b"1", 0o600, None, secret=True)
+    other = steps.HostFile("/a", b"2", 0o600, None, secret=True)
+    assert len({steps.stamp_of("r1", [file]), steps.stamp_of("r2", [file]), steps.stamp_of("r1", [other])}) == 3
+
+
+# -- verify
+
+
+def test_verify__ready_in_the_deployed_version__is_no_change() -> None:
+    answer = Answer(ready=True, version="0.1.0")
+    assert steps.verify(a_node(), steps.ServiceKind.SYSTEMD, "0.1.0", answer) == Outcome()
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answer(unreachable="[Errno 111] Connection refused"), "does not answer on 127.0.0.1:7936"),
+        (Answer(ready=True, version="0.0.9"), "version 0.0.9 answers"),
+        (Answer(version="0.1.0", blocking=("ChainReachable: no endpoint answers",)), "ChainReachable: no endpoint"),
+    ],
+)
+def test_verify__not_serving__fails_saying_what_blocks(answer: Answer, words: str) -> None:
+    outcome = steps.verify(a_node(), steps.ServiceKind.SYSTEMD, "0.1.0", answer)
+    assert words in (outcome.refusal or "")
+    assert text_of(outcome).endswith("exit 1")
+
+
+def test_answer__blocking_conditions__are_sentences() -> None:
+    line = (
+        '{"ready": {"ready": false}, "status": {"version": "0.1.0", "conditions": ['
+        '{"name": "ModelWarm", "subject": "a/b", "status": "unknown", "message": "loading", "gates_ready": true},'
+        '{"name": "Tips", "status": "false", "message": "no matter", "gates_ready": false}]}}'
+    )
+    assert parse_answer(["noise", line]) == Answer(version="0.1.0", blocking=("ModelWarm a/b: loading",))
+
+
+# -- remove
+
+
+def test_remove__keeps_keys_and_tickets_unless_purged() -> None:
+    kept = text_of(steps.remove(a_node(), "/opt/livefleet", a_host(active=True), purge=False, present=True))
+    gone = text_of(steps.remove(a_node(), "/opt/livefleet", a_host(active=True), purge=True, present=True))
+    assert "/var/lib/livefleet" not in kept
+    assert "/var/lib/livefleet" in gone
+    assert kept.index("disable --now") < kept.index("rm -rf")
+
+
+def test_remove__nothing_there__is_no_change() -> None:
+    assert steps.remove(a_node(), "/opt/livefleet", a_host(), purge=True, present=False).commands == ()
+
+
+def check(facts: Observed, node: object = None) -> Outcome:
+    return steps.preflight(node or a_node(), facts, now=NOW, sudo=False, release_present=False)  # type: ignore[arg-type] -- a node
