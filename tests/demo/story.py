@@ -112,7 +112,7 @@ class Story:
         self._program("livefleet.ai.tiny", str(self._folder / "node/var/lib/livefleet/models/tiny-random"))
 
     def _livefleet(self, *arguments: str) -> None:
-        done = subprocess.run([sys.executable, "-m", "livefleet", *arguments], check=False)
+        done = subprocess.run([sys.executable, "-m", "livefleet", *arguments], check=False, stdout=self._out.file)
         if done.returncode != 0:
             raise OutsideWorld(f"livefleet {arguments[0]} ended with {done.returncode}; see above")
 
