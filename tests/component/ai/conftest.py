@@ -45,7 +45,7 @@ def a_pool(tmp_path: Path, board: ConditionBoard) -> Callable[..., AiPool]:
 def eventually() -> Callable[[Callable[[], bool]], Awaitable[None]]:
     async def wait(holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(200):
-            while not holds():  # noqa: ASYNC110 -- what is waited for happens in another process
+            while not holds():
                 await asyncio.sleep(0.05)
 
     return wait

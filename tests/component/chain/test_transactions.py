@@ -48,7 +48,7 @@ async def _automine(devchain, on: bool) -> None:
 
 async def _until(predicate) -> None:
     async with asyncio.timeout(30):
-        while not await predicate():  # noqa: ASYNC110 -- the chain signals nothing
+        while not await predicate():
             await asyncio.sleep(0.02)
 
 

@@ -75,7 +75,7 @@ async def test_watcher__node_away__keeps_the_last_head_and_says_why(devchain):
             head = await watcher.wait_for_change()
         client.rpc, alive = nobody, client.rpc
         async with asyncio.timeout(30):
-            while watcher.last_error is None:  # noqa: ASYNC110 -- a failed look signals nobody
+            while watcher.last_error is None:
                 await asyncio.sleep(0.02)
         assert "no JSON-RPC endpoint answers" in watcher.last_error
         assert watcher.head().l1_block == head.l1_block

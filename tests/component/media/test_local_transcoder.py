@@ -63,7 +63,7 @@ def environment_of(pid):
 
 async def until(predicate):
     async with asyncio.timeout(PATIENCE_S):
-        while not predicate():  # noqa: ASYNC110 -- what is waited for happens in another process
+        while not predicate():
             await asyncio.sleep(0.02)
 
 

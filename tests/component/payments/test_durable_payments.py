@@ -114,11 +114,11 @@ async def test_store_fails__debit_is_written_when_it_works_again(tmp_path):
         await asyncio.to_thread(run_sql, path, "ALTER TABLE balances RENAME TO gone")
         payments.debit(payment, SESSION, 100)
         async with asyncio.timeout(30):
-            while not store.fault:  # noqa: ASYNC110 -- the store signals nothing
+            while not store.fault:
                 await asyncio.sleep(0.01)
         await asyncio.to_thread(run_sql, path, "ALTER TABLE gone RENAME TO balances")
         async with asyncio.timeout(30):
-            while store.fault:  # noqa: ASYNC110 -- likewise
+            while store.fault:
                 await asyncio.sleep(0.01)
         credit = payments._balances.amount((GATEWAY, SESSION))
     loaded = await load(path)

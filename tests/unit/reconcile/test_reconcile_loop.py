@@ -64,6 +64,22 @@ async def test_once__drift__is_acted_on_and_next_look_is_clean():
     assert status_of(board, "Reconciled") == (Status.TRUE, "InStep")
 
 
+async def test_once__a_subject_is_gone__its_condition_is_withdrawn():
+    class Devices(Level):
+        names = ("a", "index 1")
+
+        def plan(self, observed):
+            return Plan((), [Condition("Present", Status.TRUE, "Read", "", subject=n) for n in self.names], Again(1))
+
+    board, devices = ConditionBoard(StillClock()), Devices(0)
+    board.report(Condition("Present", Status.TRUE, "Read", "somebody else's", subject="z"))
+    loop = ReconcileLoop(devices, board)
+    await loop.once()
+    devices.names = ("a", "b")
+    await loop.once()
+    assert [c.subject for c in board.all() if c.name == "Present"] == ["a", "b", "z"]
+
+
 async def test_run__nudge__looks_before_the_planned_time():
     level = Level(1)
     loop = ReconcileLoop(level, ConditionBoard(StillClock()))
