@@ -6,6 +6,7 @@ be told to skip verification, so the certificate that the peer shows is fetched 
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from livefleet.kernel import BadInput, OutsideWorld
 
-__all__ = ["Endpoint", "insecure_tls_context", "open_channel", "parse_endpoint"]
+__all__ = ["Endpoint", "channel_trusting", "insecure_tls_context", "open_channel", "parse_endpoint"]
 
 DEFAULT_PORT = 8935
 
@@ -59,9 +60,15 @@ async def open_channel(endpoint: Endpoint, *, timeout_s: float, keepalive_s: flo
 
     Raises OutsideWorld when no TLS connection comes about within `timeout_s`.
     """
-    certificate = await _fetch_certificate(endpoint, timeout_s)
+    return channel_trusting([await _fetch_certificate(endpoint, timeout_s)], endpoint, keepalive_s=keepalive_s)
+
+
+def channel_trusting(
+    certificates: Sequence[bytes], endpoint: Endpoint, *, keepalive_s: float | None = None
+) -> grpc.aio.Channel:
+    """A channel that trusts these certificates (DER), under the first one's name. It connects when it is first used."""
     options: list[tuple[str, int | str]] = [
-        ("grpc.ssl_target_name_override", _name_of(certificate, endpoint.host)),
+        ("grpc.ssl_target_name_override", _name_of(certificates[0], endpoint.host)),
         ("grpc.max_receive_message_length", 16 << 20),
         # Each channel is its own connection: a second stream to the same peer must not share a dying one.
         ("grpc.use_local_subchannel_pool", 1),
@@ -72,7 +79,8 @@ async def open_channel(endpoint: Endpoint, *, timeout_s: float, keepalive_s: flo
             ("grpc.keepalive_timeout_ms", int(keepalive_s * 1000)),
             ("grpc.http2.max_pings_without_data", 0),
         ]
-    credentials = grpc.ssl_channel_credentials(root_certificates=ssl.DER_cert_to_PEM_cert(certificate).encode())
+    roots = "".join(ssl.DER_cert_to_PEM_cert(certificate) for certificate in certificates)
+    credentials = grpc.ssl_channel_credentials(root_certificates=roots.encode())
     return grpc.aio.secure_channel(str(endpoint), credentials, options=options)
 
 

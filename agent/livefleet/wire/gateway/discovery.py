@@ -8,17 +8,23 @@ from livefleet.wire.gateway.payer import Payer
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.proto import lp_rpc_pb2_grpc as rpc
 
-__all__ = ["end_session", "get_orchestrator"]
+__all__ = ["end_session", "get_orchestrator", "request_for"]
+
+
+def request_for(payer: Payer, capabilities: pb.Capabilities | None) -> pb.OrchestratorRequest:
+    """GetOrchestrator's request, signed unless the payer is off-chain."""
+    address, signature = payer.request_signature()
+    request = pb.OrchestratorRequest(address=address, sig=signature)
+    if capabilities is not None:
+        request.capabilities.CopyFrom(capabilities)
+    return request
 
 
 async def get_orchestrator(
     endpoint: Endpoint, payer: Payer, capabilities: pb.Capabilities | None, *, timeout_s: float = 6.0
 ) -> pb.OrchestratorInfo:
     """One GetOrchestrator over a connection of its own. Raises OutsideWorld with the orchestrator's words."""
-    address, signature = payer.request_signature()
-    request = pb.OrchestratorRequest(address=address, sig=signature)
-    if capabilities is not None:
-        request.capabilities.CopyFrom(capabilities)
+    request = request_for(payer, capabilities)
     channel = await open_channel(endpoint, timeout_s=timeout_s)
     try:
         info: pb.OrchestratorInfo = await rpc.OrchestratorStub(channel).GetOrchestrator(request, timeout=timeout_s)

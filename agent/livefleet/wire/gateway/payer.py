@@ -7,16 +7,13 @@ from collections.abc import Sequence
 from fractions import Fraction
 
 from livefleet.chain import Signer, checksum_address, keccak256
-from livefleet.kernel import MAX_WIN_PROB, Address, OutsideWorld, Wei, from_min_bytes, to_u256
+from livefleet.kernel import Address, OutsideWorld, Wei, from_min_bytes, to_u256
 from livefleet.media import Profile
 from livefleet.wire.gateway.models import Spending
+from livefleet.wire.gateway.tickets import ESTIMATE_MARGIN, MAX_TOTAL_EV, expected_value, tickets_for, value_faults
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 
 __all__ = ["Payer", "estimate_units", "price_of"]
-
-MAX_TICKET_EV = 3_000_000_000_000  # wei; go-livepeer's default -maxTicketEV
-MAX_TOTAL_EV = 20_000_000_000_000  # wei in one payment; -maxTotalEV
-ESTIMATE_MARGIN = Fraction(102, 100)
 
 
 def price_of(info: pb.OrchestratorInfo) -> Fraction | None:
@@ -83,11 +80,10 @@ class Payer:
 
     def _add_tickets(self, payment: pb.Payment, params: pb.TicketParams, session: str, needed: Fraction) -> int:
         face_value = from_min_bytes(params.face_value)
-        expected = Fraction(face_value * from_min_bytes(params.win_prob), MAX_WIN_PROB)
+        expected = expected_value(face_value, from_min_bytes(params.win_prob))
         self._check(face_value, expected, params)
         self._face_value = Wei(face_value)
-        wanted = max(expected, needed) - self._credit[session]
-        count = max(0, math.ceil(wanted / expected)) if expected else 0
+        count = tickets_for(needed, self._credit[session], expected)
         if count * expected > MAX_TOTAL_EV:
             raise OutsideWorld(f"{count} tickets of {float(expected):.0f} wei are above the limit of one payment")
         if count == 0:
@@ -107,10 +103,9 @@ class Payer:
     def _check(self, face_value: int, expected: Fraction, params: pb.TicketParams) -> None:
         if not params.recipient_rand_hash:
             raise OutsideWorld("the orchestrator asks a price but gives no ticket parameters")
-        if expected and expected >= face_value:
-            raise OutsideWorld(f"ticket expected value {float(expected):.0f} is not below its face value {face_value}")
-        if expected > MAX_TICKET_EV:
-            raise OutsideWorld(f"ticket expected value {float(expected):.0f} wei is above {MAX_TICKET_EV}")
+        faults = value_faults(face_value, expected)
+        if faults:
+            raise OutsideWorld(faults[0])
         if from_min_bytes(params.expiration_block) == 0:
             raise OutsideWorld("ticketParams expiration block is 0")
 
