@@ -27,6 +27,7 @@ from livefleet.payments import (
 from livefleet.payments.recipient import commitment, recipient_rand
 from livefleet.payments.ticket import aux_data, is_winning
 from livefleet.spec import TicketSettings
+from tests.builders.clock import HandClock
 
 GATEWAY_KEY = PrivateKey(b"\x11" * 32)  # test-only
 GATEWAY = Address("0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A")
@@ -38,19 +39,6 @@ REDEEM_GAS = 1_200_000
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data/wire-vectors.json").read_text())
 CHAIN_VECTORS = json.loads((Path(__file__).parents[1] / "data/chain-vectors.json").read_text())
-
-
-class HandClock:
-    """Time that the test moves."""
-
-    def __init__(self, time=1_000_000.0):
-        self.time = time
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
 
 
 def a_head(**fields):
@@ -179,6 +167,7 @@ async def a_desk(
     ticket=None,
     clock=None,
     seed=b"test-only",
+    gas_price=None,
 ):
     """(payments, store, chain, monitor) over a real SQLite file."""
     chain = chain or ToldChain()
@@ -195,6 +184,7 @@ async def a_desk(
             ticket=ticket or TicketSettings(expected_value=8_000_000_000),
             redeem_gas=REDEEM_GAS,
             clock=clock,
+            gas_price=gas_price,
             token_bytes=token_bytes(seed + b"-seeds"),
         ) as payments,
     ):

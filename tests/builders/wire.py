@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -75,9 +75,20 @@ class RecordingTranscoder:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     jobs: list[TranscodeJob] = field(default_factory=list)
     ended: list[SessionId] = field(default_factory=list)
+    room: int | None = None  # sessions; None: any number
+    opened: set[SessionId] = field(default_factory=set)
 
     def __post_init__(self):
         self.gate.set()
+
+    def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
+        return self.room is None or len(self.opened) < self.room
+
+    def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
+        if session not in self.opened and not self.has_room(profiles):
+            return False
+        self.opened.add(session)
+        return True
 
     async def transcode(self, job: TranscodeJob) -> TranscodeResult:
         self.jobs.append(job)
@@ -94,6 +105,7 @@ class RecordingTranscoder:
 
     async def end_session(self, session: SessionId) -> None:
         self.ended.append(session)
+        self.opened.discard(session)
 
 
 def made_of(profile: Profile, source: bytes) -> bytes:
@@ -235,5 +247,5 @@ def a_rng() -> random.Random:
 async def until(condition: Callable[[], object]) -> None:
     """Wait for what other tasks or processes bring about."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 -- what is waited for has no event
+        while not condition():
             await asyncio.sleep(0.02)

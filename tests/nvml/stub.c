@@ -2,6 +2,7 @@
  * LIVEFLEET_NVML_STATE, so that a test can change the hardware while an agent runs.
  *
  *   init 0                       return code of nvmlInitWithFlags (9: no driver, 18: version mismatch)
+ *   shutdown 0                   return code of nvmlShutdown
  *   driver 580.65.06
  *   cuda 13000
  *   count 2
@@ -77,7 +78,7 @@ int nvmlInitWithFlags(unsigned flags) {
     return (int)number("init", 0);
 }
 int nvmlInit_v2(void) { return nvmlInitWithFlags(0); }
-int nvmlShutdown(void) { return 0; }
+int nvmlShutdown(void) { return (int)number("shutdown", 0); }
 
 const char *nvmlErrorString(int code) {
     switch (code) {

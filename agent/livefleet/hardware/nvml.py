@@ -4,6 +4,7 @@ Every call blocks in the driver and may hang on a sick device: call from a threa
 does not know gives None rather than failing the sample.
 """
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -46,7 +47,8 @@ def read_snapshot(now: float) -> HardwareSnapshot:
     except pynvml.NVMLError as error:
         return HardwareSnapshot(now, None, None, (), _fault(error))
     finally:
-        pynvml.nvmlShutdown()
+        with contextlib.suppress(pynvml.NVMLError):  # a driver that went away meanwhile is told by the next look
+            pynvml.nvmlShutdown()
 
 
 def _read_gpu(index: int) -> GpuSample:

@@ -51,10 +51,12 @@ class HardwareSampler:
         try:
             async with asyncio.timeout(self._deadline_s):
                 self.latest = await asyncio.shield(self._pending)
-            self._pending = None
         except TimeoutError:
             text = f"NVML did not answer within {self._deadline_s:g} s"
             self.latest = HardwareSnapshot(self._clock.now(), None, None, (), NvmlFault(Fault.HANGING, text))
+        finally:
+            if self._pending is not None and self._pending.done():
+                self._pending = None
         return self.latest
 
     async def run(self) -> None:

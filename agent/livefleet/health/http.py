@@ -10,12 +10,13 @@ from typing import Any, Self
 
 import uvicorn
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from livefleet.health.metrics import exposition
 from livefleet.health.status import NodeStatus
 from livefleet.kernel import OutsideWorld, Status
 
@@ -74,7 +75,7 @@ class AdminServer:
         return JSONResponse(_status_body(self._status()))
 
     async def _metrics(self, request: Request) -> Response:
-        return Response(generate_latest(self._registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(exposition(self._registry), media_type=CONTENT_TYPE_LATEST)
 
     async def _page(self, request: Request) -> Response:
         return HTMLResponse(_page(self._status()))

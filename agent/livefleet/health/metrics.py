@@ -1,14 +1,27 @@
 """Prometheus collectors that read state at scrape; go-livepeer's names where it has one for the thing."""
 
+import re
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from livefleet.hardware import HardwareSnapshot
 from livefleet.health.status import NodeStatus
 
-__all__ = ["GpuCollector", "NodeCollector", "Reading", "ReadingCollector"]
+__all__ = ["GpuCollector", "NodeCollector", "Reading", "ReadingCollector", "exposition"]
+
+_REFERENCE = "livepeer_"
+"""How go-livepeer's own names begin. Its counters carry no suffix `_total` but where the name has one."""
+
+# The library's head of a counter; it adds the suffix whatever the samples are called.
+_SUFFIXED = re.compile(rf"^# HELP ({_REFERENCE}\w+)_total (.*)\n# TYPE \1_total counter$", re.MULTILINE)
+
+
+def exposition(registry: CollectorRegistry) -> bytes:
+    """Everything in Prometheus' text format, go-livepeer's names as they are, so that its dashboards go on working."""
+    return _SUFFIXED.sub(r"# HELP \1 \2\n# TYPE \1 counter", generate_latest(registry).decode()).encode()
 
 
 class NodeCollector(Collector):
@@ -104,9 +117,6 @@ class ReadingCollector(Collector):
         """Readings of the same name become one family."""
         families: dict[str, Metric] = {}
         for name, kind, text, labels, value in self._read():
-            family = families.get(name)
-            if family is None:
-                cls = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
-                family = families[name] = cls(name, text, labels=sorted(labels))
-            family.add_metric([labels[key] for key in sorted(labels)], value)  # type: ignore[attr-defined]
+            suffix = "_total" if kind == "counter" and not name.startswith(_REFERENCE) else ""
+            families.setdefault(name, Metric(name, text, kind)).add_sample(name + suffix, labels, value)
         yield from families.values()

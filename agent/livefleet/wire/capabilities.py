@@ -79,7 +79,7 @@ DEFAULT_CAPABILITIES = frozenset(Capability(i) for i in (*range(13), 14, 26))
 """What every transcoding node of the reference offers; its AI gateways ask for all of it too."""
 
 _AI = range(Capability.TEXT_TO_IMAGE, Capability.TEXT_TO_SPEECH + 1)
-_SEMVER = re.compile(r"^v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$")
+_SEMVER = re.compile(r"^v?([0-9]{1,9})(?:\.([0-9]{1,9}))?(?:\.([0-9]{1,9}))?(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,18 +162,6 @@ class Capabilities:
         for capability, capacity in worker.capacities.items():
             capacities[capability] = capacities.get(capability, 0) + capacity
         return replace(self, words=to_words(self.ids | set(worker.capacities)), capacities=capacities)
-
-    def without_worker(self, worker: "Capabilities") -> "Capabilities":
-        """These, after a worker left; what nobody offers any more loses its bit."""
-        capacities = dict(self.capacities)
-        for capability, capacity in worker.capacities.items():
-            capacities[capability] = capacities.get(capability, 0) - capacity
-        gone = {capability for capability, capacity in capacities.items() if capacity <= 0}
-        return replace(
-            self,
-            words=to_words(self.ids - gone),
-            capacities={c: n for c, n in capacities.items() if c not in gone},
-        )
 
 
 def to_words(ids: Iterable[int]) -> tuple[int, ...]:

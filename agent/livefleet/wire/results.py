@@ -30,6 +30,9 @@ MULTIPART_TYPE = "multipart/mixed"
 MAX_PART = 300_000_000
 """Bytes of one rendition."""
 
+_MAX_PIXELS = 2**63 - 1  # what the answer to the gateway has room for
+_MAX_DIGITS = len(str(_MAX_PIXELS))
+
 _PART_TYPES = {Container.MPEGTS: "video/mp2t", Container.MP4: "video/mp4"}
 
 
@@ -105,7 +108,7 @@ class ResultReader:
                 if not found:
                     raise BadUpload("a perceptual hash without a rendition before it")
                 continue
-            if not pixels.isdecimal():
+            if not pixels.isdecimal() or len(pixels) > _MAX_DIGITS or int(pixels) > _MAX_PIXELS:
                 raise BadUpload(f"Pixels of a rendition are {pixels!r}")
             found.append(Rendition(b"".join(part.chunks), Pixels(int(pixels))))
         return tuple(found)

@@ -1,9 +1,10 @@
 """What both sides of the worker split ask of this machine's own devices."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from livefleet.kernel import SessionId
-from livefleet.media import TranscodeJob, TranscodeResult
+from livefleet.media import Profile, TranscodeJob, TranscodeResult
 
 __all__ = ["LocalTranscoding"]
 
@@ -14,6 +15,14 @@ class LocalTranscoding(Protocol):
     @property
     def capability_ids(self) -> frozenset[int]:
         """What the ready devices can do; empty while none is ready."""
+        ...
+
+    def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
+        """Whether a new session with these profiles would be taken; without any, one like those that are open."""
+        ...
+
+    def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
+        """Take a session in before its first segment; whether it is in now."""
         ...
 
     async def transcode(self, job: TranscodeJob) -> TranscodeResult:

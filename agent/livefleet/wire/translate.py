@@ -1,7 +1,6 @@
 """Between protobuf and inside types. Generated messages stay within this package; nothing else reads their fields."""
 
 import base64
-import binascii
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -56,6 +55,8 @@ __all__ = [
 
 _MAX_INT64 = 2**63 - 1
 _MAX_DURATION_MS = 300_000
+_MAX_PROFILES = 100  # each costs a hash before anybody has paid; transcoders take ten
+_COUNTED_WORDS = 16  # of a bit string, so 1,024 ids; 38 are known
 _UNUSED_PROFILES = b"invalid"  # what modern senders put in the field that nobody reads
 
 
@@ -175,8 +176,13 @@ def auth_token_to_proto(token: AuthToken) -> pb.AuthToken:
 
 
 def capabilities_from_proto(message: pb.Capabilities) -> Capabilities:
-    """As received; an empty capacities map means 1 for every set bit."""
-    capacities = dict(message.capacities) or dict.fromkeys(sorted(from_words(message.bitstring)), 1)
+    """As received; an empty capacities map means 1 for every set bit.
+
+    Ids that no node will ever have get no capacity: a message of megabytes would else cost gigabytes.
+    """
+    capacities = {c: n for c, n in message.capacities.items() if c < 64 * _COUNTED_WORDS}
+    if not message.capacities:
+        capacities = dict.fromkeys(sorted(from_words(message.bitstring[:_COUNTED_WORDS])), 1)
     return Capabilities(
         words=tuple(message.bitstring),
         mandatories=tuple(message.mandatories),
@@ -227,7 +233,7 @@ def payment_from_header(header: str) -> ReceivedPayment:
     """The header `Livepeer-Payment`. Raises MalformedPayment (402)."""
     try:
         raw = base64.b64decode(header, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # also for characters that are not ASCII
         raise MalformedPayment(f"base64 decode error: {error}") from error
     try:
         return payment_from_proto(pb.Payment.FromString(raw))
@@ -329,7 +335,7 @@ def segment_from_header(header: str) -> SegmentCredentials:
     """The header `Livepeer-Segment`, not yet checked. Raises BadCredentials (403)."""
     try:
         raw = base64.b64decode(header, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # also for characters that are not ASCII
         raise BadCredentials("ErrorSegEncoding") from error
     try:
         message = pb.SegData.FromString(raw)
@@ -348,6 +354,8 @@ def segment_from_proto(message: pb.SegData) -> SegmentCredentials:
     if not 0 <= message.duration <= _MAX_DURATION_MS:
         raise BadCredentials("invalid duration")
     profiles = message.fullProfiles3 or message.fullProfiles2 or message.fullProfiles
+    if len(profiles) > _MAX_PROFILES:
+        raise BadCredentials("Too many outputs")
     clipped = message.HasField("segment_parameters")
     return SegmentCredentials(
         manifest_id=message.manifestId,

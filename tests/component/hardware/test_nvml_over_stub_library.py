@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from livefleet.hardware import Fault, HardwareSampler, read_snapshot
+from livefleet.hardware import Fault, HardwareSampler, HardwareSnapshot, read_snapshot
 from livefleet.kernel import SystemClock
 
 pytestmark = pytest.mark.component
@@ -55,6 +55,27 @@ def test_snapshot__call_not_supported__is_none(nvml):
     nvml.write()
     gpu = read_snapshot(0.0).gpus[0]
     assert (gpu.encoder_utilization, gpu.power_mw, gpu.fault) == (None, None, None)
+
+
+def test_snapshot__driver_goes_away_at_the_end__is_no_error(nvml):
+    nvml.gpu(0, A)
+    nvml.set(shutdown=1)
+    assert [gpu.uuid for gpu in read_snapshot(0.0).gpus] == [A]
+
+
+async def test_sampler__a_read_breaks__the_next_one_is_tried():
+    answers = [OSError("broken"), HardwareSnapshot(1.0, None, None, ())]
+
+    def read(_):
+        answer = answers.pop(0)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    async with HardwareSampler(SystemClock(), every_s=1, read=read) as sampler:
+        with pytest.raises(OSError, match="broken"):
+            await sampler.sample()
+        assert (await sampler.sample()).taken_at == 1.0
 
 
 async def test_sampler__driver_hangs__says_so_and_recovers(nvml):

@@ -59,7 +59,7 @@ async def test_metrics__state_is_read_at_scrape(admin):
     assert "livefleet_node_ready 0.0" in before
     assert 'livefleet_condition_status{condition="ModelWarm",reason="Loading",subject="owner/model"} 0.0' in before
     assert 'livefleet_gpu_temperature_celsius{gpu="GPU-1"} 40.0' in before
-    assert 'livepeer_tickets_recv_total{sender="0x1"} 3.0' in before
+    assert 'livepeer_tickets_recv{sender="0x1"} 3.0' in before
     state["status"] = a_status(ready=True)
     assert "livefleet_node_ready 1.0" in (await client.get("/metrics")).text
 

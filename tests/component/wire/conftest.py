@@ -60,8 +60,8 @@ class Orchestrator:
 
 @pytest.fixture
 def run_dir():
-    # pytest's own folders make paths that are too long for unix sockets
-    with tempfile.TemporaryDirectory(prefix="lf-", dir="/tmp") as folder:
+    # pytest's own folders make paths that are too long for unix sockets; the space is for nginx to cope with
+    with tempfile.TemporaryDirectory(prefix="lf ", dir="/tmp") as folder:
         yield Path(folder)
 
 
@@ -88,6 +88,7 @@ async def serve(run_dir):
                 rng=a_rng(),
                 local_sessions=local_sessions,
                 drain_s=parts.pop("drain_s", 5),
+                fetch_s=parts.pop("fetch_s", 0.1),
                 **parts,
             )
             await stack.enter_async_context(server)

@@ -69,6 +69,13 @@ async def test_left_over_nginx__of_a_killed_agent__gives_the_port_back(serve):
         assert await left_over.wait() == 0
 
 
+async def test_program_gone__is_a_door_that_can_be_tried_again(run_dir):
+    gone = Nginx(program="/nowhere/nginx", listen="127.0.0.1:1", config=run_dir / "nginx.conf", run_dir=run_dir)
+    async with asyncio.TaskGroup() as group:
+        with pytest.raises(FrontDoorClosed, match="cannot start /nowhere/nginx: No such file"):
+            await gone.start(group)
+
+
 async def test_port_taken__says_so(serve):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -84,7 +91,7 @@ async def test_stop__segment_under_way__is_answered(serve):
     token = (await orchestrator.info()).auth_token
 
     async def answer_late():
-        await until(lambda: orchestrator.condition(FRONT_DOOR_OPEN).reason == "Stopping")
+        await until(lambda: orchestrator.condition(FRONT_DOOR_OPEN).reason == "Draining")
         transcoder.gate.set()
 
     async with asyncio.TaskGroup() as group:
@@ -99,6 +106,26 @@ async def test_stop__segment_under_way__is_answered(serve):
     host, port = orchestrator.uri.removeprefix("https://").split(":")
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(host, int(port))
+
+
+async def test_stop__result_not_fetched_yet__door_stays_open_for_it(serve):
+    orchestrator = await serve(transcoder=RecordingTranscoder(), fetch_s=20)
+    info = await orchestrator.info()
+    outcome = await orchestrator.segment(SOURCE, work_headers(credentials_for(info.auth_token, SOURCE), signer=None))
+    async with asyncio.TaskGroup() as group:
+        stopping = group.create_task(orchestrator.server.__aexit__(None, None, None))
+        await until(lambda: orchestrator.condition(FRONT_DOOR_OPEN).reason == "Draining")
+        refused = await orchestrator.http.post(
+            f"{orchestrator.uri}/segment",
+            content=SOURCE,
+            headers=work_headers(credentials_for(info.auth_token, SOURCE), signer=None),
+        )
+        assert (refused.status_code, refused.text.strip()) == (403, "OrchestratorCapped")
+        for rendition in outcome.renditions:
+            assert not stopping.done()
+            assert (await orchestrator.http.get(rendition.url)).content
+        async with asyncio.timeout(15):  # nothing is left to be fetched
+            await stopping
 
 
 async def test_stop__nobody_lets_go__is_bounded(serve):

@@ -5,7 +5,7 @@ import grpc
 import pytest
 
 from livefleet.chain import verify
-from livefleet.kernel import Refused
+from livefleet.kernel import Refused, Transient
 from livefleet.wire import AuthToken, Capabilities, Capability, ModelConstraint, OrchestratorRequest
 from livefleet.wire.channel import open_channel, parse_endpoint
 from livefleet.wire.proto import lp_rpc_pb2 as pb
@@ -83,6 +83,13 @@ async def test_get_orchestrator__offchain__needs_no_name(serve):
     info = await orchestrator.info(OrchestratorRequest(ignore_capacity_check=True))
     assert (info.price, info.ticket_params) == (None, None)
     assert info.auth_token is not None
+
+
+async def test_get_orchestrator__our_own_trouble__stays_ours(serve):
+    chain = a_chain()
+    chain["payments"].quote_error = Transient("no JSON-RPC endpoint answers: https://endpoint.example/key")
+    orchestrator = await serve(**chain)
+    await refused(orchestrator.info(), "Internal Server Error")
 
 
 async def test_get_orchestrator__poor_sender__hears_why(serve):

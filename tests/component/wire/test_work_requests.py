@@ -182,6 +182,18 @@ async def test_segment__transcoder_fails__error_comes_inside_a_200_and_costs_not
     assert orchestrator.server.snapshot().segments_failed == 1
 
 
+async def test_segment__transcoder_breaks_unforeseen__is_answered_all_the_same(serve, caplog):
+    class Broken(RecordingTranscoder):
+        async def transcode(self, job):
+            raise OSError(28, "No space left on device", "/run/somewhere")
+
+    orchestrator = await serve(transcoder=Broken())
+    token = (await orchestrator.info()).auth_token
+    outcome = await orchestrator.segment(SOURCE, work_headers(credentials_for(token, SOURCE), signer=None))
+    assert outcome.error == "Internal Server Error"
+    assert "No space left" in caplog.text
+
+
 async def test_segment__too_few_renditions__is_mismatched(serve):
     orchestrator = await serve(transcoder=RecordingTranscoder(renditions_missing=1))
     token = (await orchestrator.info()).auth_token

@@ -213,6 +213,47 @@ async def test_worker__stops_with_a_segment_under_way__delivers_it(serve, work_f
     assert len(slow.jobs) == 1
 
 
+async def test_worker__stops_with_a_job_that_hangs__is_bounded(serve, work_for):
+    orchestrator = await serve(worker_secret=SECRET)
+    stuck = RecordingTranscoder()
+    stuck.gate.clear()
+    async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as life:
+        hands = await work_for(orchestrator, transcoder=stuck, on=life)
+        hands.worker._drain_s = 0.1
+        await until(lambda: workers(orchestrator))
+        token = (await orchestrator.info()).auth_token
+        sent = group.create_task(send(orchestrator, token))
+        await until(lambda: stuck.jobs)
+        async with asyncio.timeout(15):
+            await life.aclose()
+        stuck.gate.set()
+        await orchestrator.server._sessions.end(token.session)
+        assert (await sent).error == "TranscoderStopped"
+
+
+async def test_worker__a_job_breaks_unforeseen__the_others_go_on(serve, work_for):
+    class Broken(RecordingTranscoder):
+        async def transcode(self, job):
+            if job.sequence == 1:
+                raise OSError(28, "No space left on device")
+            return await super().transcode(job)
+
+    orchestrator = await serve(worker_secret=SECRET)
+    hands = await work_for(orchestrator, transcoder=Broken())
+    await until(lambda: workers(orchestrator))
+    token = (await orchestrator.info()).auth_token
+    assert (await send(orchestrator, token, sequence=1)).error == "TranscoderStopped"
+    assert (await send(orchestrator, token, sequence=2)).error is None
+    await until(lambda: (hands.worker.snapshot().failed, hands.worker.snapshot().done) == (1, 1))
+
+
+async def test_worker__secret_that_is_not_ascii__joins_and_delivers(serve, work_for):
+    orchestrator = await serve(worker_secret="schlüssel")
+    await work_for(orchestrator, secret="schlüssel")
+    await until(lambda: workers(orchestrator))
+    assert (await send(orchestrator, (await orchestrator.info()).auth_token)).error is None
+
+
 async def test_worker__silent__times_out_and_is_dropped(serve, work_for):
     orchestrator = await serve(worker_secret=SECRET)
     orchestrator.server.pool._least_wait_s = 0.3

@@ -7,20 +7,10 @@ from hypothesis import strategies as st
 
 from livefleet.kernel import Condition, ConditionBoard, Status, from_min_bytes, to_min_bytes, to_u256
 from livefleet.kernel.log import JsonFormatter
-from livefleet.kernel.systemd import watchdog_interval_s
+from livefleet.kernel.systemd import notify, watchdog_interval_s
+from tests.builders.clock import HandClock
 
 pytestmark = pytest.mark.unit
-
-
-class HandClock:
-    def __init__(self):
-        self.time = 100.0
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
 
 
 def a_condition(status=Status.TRUE, reason="Fine", **fields):
@@ -28,7 +18,7 @@ def a_condition(status=Status.TRUE, reason="Fine", **fields):
 
 
 def test_board__status_unchanged__since_is_kept():
-    clock = HandClock()
+    clock = HandClock(100.0)
     board = ConditionBoard(clock)
     board.report(a_condition())
     clock.time = 200.0
@@ -83,3 +73,8 @@ def test_json_formatter__fields_stand_beside_the_event():
 def test_watchdog__half_of_what_the_unit_says():
     assert watchdog_interval_s({"WATCHDOG_USEC": "30000000"}) == 15
     assert watchdog_interval_s({}) is None
+
+
+def test_notify__service_manager_is_gone__is_no_error(tmp_path):
+    assert notify("WATCHDOG=1", {"NOTIFY_SOCKET": str(tmp_path / "nobody")}) is False
+    assert notify("WATCHDOG=1", {}) is False

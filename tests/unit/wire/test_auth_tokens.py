@@ -3,24 +3,15 @@ from dataclasses import replace
 import pytest
 
 from livefleet.wire import AuthTokens, BadCredentials
+from tests.builders.clock import HandClock
 from tests.builders.wire import AUTH_SECRET, a_rng
 
 pytestmark = pytest.mark.unit
 
 
-class Clock:
-    time = 1_000_000.0
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock()
 
 
 @pytest.fixture

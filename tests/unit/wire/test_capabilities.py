@@ -47,12 +47,6 @@ def test_serves__mandatories__must_be_known_to_the_job(mandatory, job):
     assert node.serves(Capabilities.of(job)) == (mandatory <= job)
 
 
-@given(capacities, capacities)
-def test_workers__join_and_leave__leaves_what_was(own, others):
-    base, worker = worker_with(own), worker_with(others)
-    assert base.with_worker(worker).without_worker(worker) == base
-
-
 @given(capacities, capacities, capacities)
 def test_workers__order_of_joining__does_not_matter(own, first, second):
     base, one, two = worker_with(own), worker_with(first), worker_with(second)
@@ -85,6 +79,7 @@ def test_version_rule__is_an_order(one, other):
         ("nonsense", "0.1.0", True),
         ("0.1.0", "nonsense", False),
         ("0.9.1", WIRE_VERSION, True),
+        ("9" * 5000, "0.1.0", True),  # no number that Python would read, so no version
     ],
 )
 def test_version_rule(minimum, version, fits):

@@ -34,7 +34,7 @@ def a_configuration(version=(1, 22, 1)):
         "proxy_request_buffering off;",
         "proxy_buffering off;",
         "proxy_set_header X-Forwarded-For $remote_addr;",
-        "client_body_temp_path /r/nginx-client_body;",
+        'client_body_temp_path "/r/nginx-client_body";',
         "ssl_protocols TLSv1.2 TLSv1.3;",
         "worker_shutdown_timeout 30s;",
     ],

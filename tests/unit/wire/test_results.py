@@ -49,6 +49,7 @@ def test_read__perceptual_hash_after_its_rendition__is_read_over():
     [
         (f"--{BOUNDARY}\r\n\r\nhash\r\n--{BOUNDARY}--\r\n", {}, "without a rendition"),
         (f"--{BOUNDARY}\r\nPixels: many\r\n\r\nv\r\n--{BOUNDARY}--\r\n", {}, "'many'"),
+        (f"--{BOUNDARY}\r\nPixels: {2**63}\r\n\r\nv\r\n--{BOUNDARY}--\r\n", {}, f"'{2**63}'"),
         (f"--{BOUNDARY}\r\nPixels: -1\r\n\r\nv\r\n--{BOUNDARY}--\r\n", {}, "'-1'"),
         (f"--{BOUNDARY}\r\nPixels: 1\r\n\r\nhalf", {}, "unexpected end"),
         (f"--{BOUNDARY}\r\nPixels: 1\r\n\r\n12345\r\n--{BOUNDARY}--\r\n", {"max_part": 4}, "more than 4 bytes"),

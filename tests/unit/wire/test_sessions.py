@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 
 import pytest
 
@@ -41,6 +42,48 @@ async def test_run__second_session__is_capped(sessions):
         await sessions.run(B, work)
 
 
+async def test_drain__taken_work_is_finished_and_nothing_new_taken(sessions):
+    gate, done = asyncio.Event(), []
+
+    async def work():
+        await gate.wait()
+        done.append(True)
+
+    async with asyncio.TaskGroup() as group:
+        taken = [group.create_task(sessions.run(A, work)) for _ in range(2)]
+        await turns()
+        draining = group.create_task(sessions.drain())
+        await turns()
+        assert not draining.done()
+        assert sessions.is_full
+        for session in (A, B):
+            with pytest.raises(Refused, match="OrchestratorCapped"):
+                await sessions.run(session, work)
+        gate.set()
+        await draining
+        await asyncio.gather(*taken)
+    assert done == [True, True]
+
+
+async def test_drain__session_ended_meanwhile__is_not_waited_for(sessions):
+    async def work():
+        await asyncio.Event().wait()
+
+    async def refusal():
+        with pytest.raises(Refused) as refused:
+            await sessions.run(A, work)
+        return refused.value.text
+
+    async with asyncio.TaskGroup() as group:
+        taken = [group.create_task(refusal()) for _ in range(2)]
+        await turns()
+        draining = group.create_task(sessions.drain())
+        await turns()
+        await sessions.end(A)
+        await draining
+    assert [task.result() for task in taken] == ["TranscoderStopped"] * 2
+
+
 async def test_run__five_unfinished__sixth_is_busy(sessions):
     gate = asyncio.Event()
     order = []
@@ -62,6 +105,19 @@ async def test_run__five_unfinished__sixth_is_busy(sessions):
     assert [task.result() for task in running] == order == [0, 1, 2, 3, 4]
 
 
+def test_arriving__no_more_than_could_wait_and_no_more_sessions_than_are_taken(sessions):
+    with contextlib.ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(sessions.arriving(A))
+        with pytest.raises(Refused, match="OrchestratorBusy"):
+            stack.enter_context(sessions.arriving(A))
+        with pytest.raises(Refused, match="OrchestratorCapped") as capped:
+            stack.enter_context(sessions.arriving(B))
+        assert capped.value.status == 403
+    with sessions.arriving(B):  # read or broken off, their places are free again
+        pass
+
+
 async def test_run__work_fails__next_one_is_served(sessions):
     async def fail():
         raise ValueError("bad segment")
@@ -69,7 +125,7 @@ async def test_run__work_fails__next_one_is_served(sessions):
     async def work():
         return "good"
 
-    with pytest.raises(ValueError, match="bad segment"):
+    with pytest.raises(Refused, match="Internal Server Error"):  # what broke is for the log, not for the peer
         await sessions.run(A, fail)
     assert await sessions.run(A, work) == "good"
 

@@ -1,23 +1,14 @@
 import pytest
 
-from livefleet.wire.server.stream_store import RING_SIZE, StreamStore
+from livefleet.wire.server.stream_store import MAX_FOLDERS, RING_SIZE, StreamStore
+from tests.builders.clock import HandClock
 
 pytestmark = pytest.mark.unit
 
 
-class Clock:
-    time = 0.0
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock(0.0)
 
 
 @pytest.fixture
@@ -31,6 +22,22 @@ def test_put__url_leads_back(store):
     assert store.get("cafe/240 p/x/0.ts").data == b"data"
     assert store.put("cafe", "", "1.tempfile", b"s") == "https://o:8935/stream/cafe/1.tempfile"
     assert store.get("cafe/1.tempfile").media_type is None
+
+
+def test_unread__counts_what_is_kept_and_nobody_asked_for(store, clock):
+    for number in range(RING_SIZE + 2):
+        store.put("a", "p", f"{number}.ts", b"")
+    assert store.unread == RING_SIZE
+    store.get("a/p/5.ts")
+    store.get("a/p/5.ts")
+    store.discard("a", "p", "6.ts")
+    assert store.unread == RING_SIZE - 2
+    store.put("b", "", "0.png", b"", keep_s=1)
+    store.drop("a")
+    assert store.unread == 1
+    clock.time = 2
+    store.get("b/0.png")
+    assert store.unread == 0
 
 
 @pytest.mark.parametrize(
@@ -74,3 +81,13 @@ def test_keep__until_its_time(store, clock):
 def test_get__odd_paths__are_nothing(store, path):
     store.put("s", "p", "0.ts", b"")
     assert store.get(path) is None
+
+
+def test_put__folders_without_end__the_one_written_longest_ago_goes(store):
+    for number in range(MAX_FOLDERS):
+        store.put("s", f"rendition {number}", "0.ts", b"")
+    store.put("s", "rendition 0", "1.ts", b"")
+    store.put("s", "another", "0.ts", b"")
+    assert store.get("s/rendition 1/0.ts") is None
+    assert store.unread == MAX_FOLDERS + 1
+    assert store.get("s/rendition 0/0.ts") is not None

@@ -6,25 +6,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from livefleet.wire.tls import ensure_certificate, service_host
+from tests.builders.clock import HandClock
 
 pytestmark = pytest.mark.unit
 
 YEAR = 365 * 86400
 
 
-class Clock:
-    time = 1_800_000_000.0
-
-    def now(self):
-        return self.time
-
-    def monotonic(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return HandClock(1_800_000_000.0)
 
 
 def test_certificate__has_the_reference_layout(tmp_path, clock):

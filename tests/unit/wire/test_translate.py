@@ -24,6 +24,7 @@ from livefleet.wire import (
 )
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.translate import (
+    capabilities_from_proto,
     info_from_proto,
     info_to_proto,
     outcome_from_proto,
@@ -220,3 +221,27 @@ def test_payment__negative_price__reads_as_no_price():
     )
     assert payment.price_per_unit == -5
     assert payment.expected_price is None
+
+
+@pytest.mark.parametrize("header", ["\xe9", "=", "not base64"])
+def test_headers__no_base64__have_their_own_answers(header):
+    with pytest.raises(MalformedPayment, match=r"^base64 decode error: ") as payment:
+        payment_from_header(header)
+    with pytest.raises(BadCredentials, match=r"^ErrorSegEncoding$") as segment:
+        segment_from_header(header)
+    assert (payment.value.status, segment.value.status) == (402, 403)
+
+
+def test_segment__profiles_without_end__are_refused_before_they_are_hashed():
+    profiles = [pb.VideoProfile(name="a", width=1, height=1, bitrate=1)] * 1000
+    with pytest.raises(BadCredentials, match=r"^Too many outputs$"):
+        segment_from_proto(pb.SegData(fullProfiles=profiles))
+
+
+def test_capabilities__bits_without_end__cost_no_memory():
+    bits = capabilities_from_proto(pb.Capabilities(bitstring=[2**64 - 1] * 200_000))
+    assert len(bits.words) == 200_000  # as they came: it fits no node
+    assert len(bits.capacities) == 1024
+    claimed = capabilities_from_proto(pb.Capabilities(capacities={27: 1, 2**32 - 1: 1}))
+    assert claimed.capacities == {27: 1}
+    assert Capabilities().with_worker(claimed).ids == {27}

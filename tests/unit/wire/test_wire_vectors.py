@@ -25,6 +25,7 @@ from livefleet.wire.translate import (
     segment_from_header,
     segment_to_header,
 )
+from tests.builders.clock import HandClock
 
 pytestmark = pytest.mark.unit
 
@@ -35,17 +36,6 @@ ORCHESTRATOR = LocalSigner(bytes.fromhex(VECTORS["keys"]["orchestrator_private_k
 
 def raw(text: str) -> bytes:
     return bytes.fromhex(text.removeprefix("0x"))
-
-
-class StoppedClock:
-    def __init__(self, now: float = 0):
-        self.time = now
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
 
 
 def by_name(group: str):
@@ -68,12 +58,12 @@ def test_orchestrator_request():
 
 @by_name("auth_tokens")
 def test_auth_token(vector):
-    clock = StoppedClock(vector["expiration"] - 1800)
+    clock = HandClock(vector["expiration"] - 1800)
     if clock.time >= 0:
         tokens = AuthTokens(raw(vector["secret"]), clock, random.Random(1))
         token = tokens.issue(SessionId(vector["session_id"]))
     else:  # an expiration so small that no clock could have issued it
-        tokens = AuthTokens(raw(vector["secret"]), StoppedClock(0), random.Random(1))
+        tokens = AuthTokens(raw(vector["secret"]), HandClock(0), random.Random(1))
         token = AuthToken(raw(vector["token"]), SessionId(vector["session_id"]), vector["expiration"])
     assert token == AuthToken(raw(vector["token"]), SessionId(vector["session_id"]), vector["expiration"])
     assert tokens.is_ours(token)

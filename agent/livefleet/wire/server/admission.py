@@ -58,7 +58,8 @@ class Admission:
         """GetOrchestrator's own checks. Raises Refused with the protocol's text."""
         if self._payments.on_chain and not request_is_signed(request.address, request.signature):
             raise Refused("Invalid orchestrator request: orchestrator req sig check failed")
-        if self._sessions.is_full:
+        wants_models = request.capabilities is not None and bool(request.capabilities.priced_models)
+        if self._sessions.is_full or not (wants_models or self._offer.has_room()):
             raise Refused("Invalid orchestrator request: OrchestratorCapped")
 
     def check_headers(self, request: Request, *, capped: bool = True) -> Admitted:
@@ -74,9 +75,14 @@ class Admission:
         if not self._offer.capabilities().serves(credentials.capabilities or _NO_NEEDS):
             raise BadCredentials("incompatible capabilities")
         token = self._tokens.check(credentials.auth_token)
-        if capped and not self._sessions.admits(token.session):
+        if capped and not self._has_room(token.session, credentials):
             raise BadCredentials("OrchestratorCapped")
         return Admitted(payment, credentials, token)
+
+    def _has_room(self, session: SessionId, credentials: SegmentCredentials) -> bool:
+        """Devices matter to those who want renditions; models have places of their own."""
+        needs_device = bool(credentials.profiles) and session not in self._sessions
+        return self._sessions.admits(session) and (not needs_device or self._offer.has_room(credentials.profiles))
 
     def owns(self, token: AuthToken | None) -> bool:
         """Whether we issued this token."""

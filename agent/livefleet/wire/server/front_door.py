@@ -109,6 +109,12 @@ class FrontDoor:
     ) -> None:
         await self._stack.__aexit__(kind, error, trace)
 
+    def announce_drain(self) -> None:
+        """Say that the door will close soon: it still answers, but takes no new work."""
+        self._report(
+            Status.FALSE, "Draining", "the agent is stopping: what was taken is finished, nothing new is taken"
+        )
+
     async def _open(self, nginx: Nginx) -> None:
         try:
             await nginx.start(self._group)

@@ -5,10 +5,13 @@ from starlette.responses import Response
 
 from livefleet.kernel import LivefleetError, Refused
 
-__all__ = ["MAX_BODY", "BodyTooLarge", "internal_error", "plain", "read_body", "refusal"]
+__all__ = ["INTERNAL_ERROR", "MAX_BODY", "BodyTooLarge", "internal_error", "plain", "read_body", "refusal"]
 
 MAX_BODY = 300_000_000
 """Bytes: 300 s of 8 Mbit/s."""
+
+INTERNAL_ERROR = "Internal Server Error"
+"""What peers hear of our own trouble."""
 
 
 class BodyTooLarge(LivefleetError):
@@ -35,7 +38,7 @@ def refusal(error: Refused) -> Response:
 
 def internal_error() -> Response:
     """500, without telling why."""
-    return plain("Internal Server Error", 500)
+    return plain(INTERNAL_ERROR, 500)
 
 
 async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:

@@ -65,7 +65,8 @@ def render(
     user = f"user {pwd.getpwuid(os.getuid()).pw_name};\n" if os.geteuid() == 0 else ""
     files = min(4 * _CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     temporary = "\n".join(
-        f"  {kind}_temp_path {run_dir}/nginx-{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        f"  {kind}_temp_path {_quoted(run_dir / f'nginx-{kind}')};"
+        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     )
     return f"""\
 # Written by livefleet at every start.
@@ -73,7 +74,7 @@ def render(
 worker_processes 1;
 worker_rlimit_nofile {files};
 worker_shutdown_timeout {max(1, round(drain_s))}s;
-pid {run_dir}/nginx.pid;
+pid {_quoted(run_dir / "nginx.pid")};
 error_log stderr warn;
 
 events {{
@@ -95,13 +96,13 @@ http {{
   http2_chunk_size 32k;
 
   upstream grpc {{
-    server unix:{grpc_socket};
+    server {_quoted(f"unix:{grpc_socket}")};
     keepalive 64;
     keepalive_requests 1000000000;
     keepalive_time 365d;
   }}
   upstream http {{
-    server unix:{http_socket};
+    server {_quoted(f"unix:{http_socket}")};
     keepalive 64;
     keepalive_requests 1000000000;
     keepalive_time 365d;
@@ -109,8 +110,8 @@ http {{
 
   server {{
     listen {listen} ssl{http2_here} so_keepalive=30s:10s:3;
-{http2_on}    ssl_certificate {certificate.certificate};
-    ssl_certificate_key {certificate.key};
+{http2_on}    ssl_certificate {_quoted(certificate.certificate)};
+    ssl_certificate_key {_quoted(certificate.key)};
     ssl_protocols TLSv1.2 TLSv1.3;
 
     location ^~ /net. {{
@@ -133,6 +134,11 @@ http {{
   }}
 }}
 """
+
+
+def _quoted(path: Path | str) -> str:
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
 
 
 _HTTP = """\
@@ -180,6 +186,9 @@ class Nginx:
                 stderr=write_end,
                 start_new_session=True,  # a terminal's Ctrl-C is the agent's to handle
             )
+        except OSError as error:
+            os.close(read_end)
+            raise FrontDoorClosed(self._listen, f"cannot start {self._program}: {error.strerror}") from error
         except BaseException:
             os.close(read_end)
             raise

@@ -1,5 +1,8 @@
 """What this node tells that it can do: what is really there now."""
 
+from collections.abc import Sequence
+
+from livefleet.media import Profile
 from livefleet.wire.capabilities import (
     DEFAULT_CAPABILITIES,
     WIRE_VERSION,
@@ -28,6 +31,10 @@ class Offer:
         if models:
             ids |= DEFAULT_CAPABILITIES  # gateways ask for all of it beside the AI capability
         return self._transcoders.offered(Capabilities.of(ids, version=WIRE_VERSION, models=models))
+
+    def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
+        """Whether another transcoding session would be taken."""
+        return self._transcoders.has_room(profiles)
 
     def _models(self) -> dict[int, dict[str, ModelConstraint]]:
         models: dict[int, dict[str, ModelConstraint]] = {}

@@ -6,11 +6,12 @@ from typing import Any
 import grpc
 
 from livefleet.chain import Signer, checksum_address
-from livefleet.kernel import LivefleetError
+from livefleet.kernel import LivefleetError, Refused
 from livefleet.wire.messages import SegmentOutcome
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.server.admission import Admission
 from livefleet.wire.server.backends import RpcHandler
+from livefleet.wire.server.http_answers import INTERNAL_ERROR
 from livefleet.wire.server.sessions import TranscodingSessions
 from livefleet.wire.signing import ping_message
 from livefleet.wire.translate import auth_token_from_proto, info_to_proto, request_from_proto
@@ -62,10 +63,15 @@ class OrchestratorService:
             self._admission.check_request(request)
             sender = checksum_address(request.address) if request.address else None
             return info_to_proto(await self._admission.info(sender, needs=request.capabilities))
-        except (LivefleetError, ValueError) as error:
-            log.info("get_orchestrator.refused", extra={"error": str(error)})
-            await context.abort(grpc.StatusCode.UNKNOWN, str(error))
+        except Refused as error:
+            log.info("get_orchestrator.refused", extra={"error": error.text})
+            await context.abort(grpc.StatusCode.UNKNOWN, error.text)
             raise  # abort raises already
+        except (LivefleetError, ValueError) as error:
+            # Our own trouble may name endpoints and files: it is told to the operator, not to whoever asks.
+            log.warning("get_orchestrator.failed", extra={"error": str(error)})
+            await context.abort(grpc.StatusCode.UNKNOWN, INTERNAL_ERROR)
+            raise
 
     async def ping(self, message: pb.PingPong, context: _Context) -> pb.PingPong:
         """Prove that this is us; empty off-chain."""

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from livefleet.ai import AdvertisedModel, ImageResult, TextToImageRequest
 from livefleet.kernel import SessionId
-from livefleet.media import TranscodeJob, TranscodeResult
+from livefleet.media import Profile, TranscodeJob, TranscodeResult
 from livefleet.wire.capabilities import Capabilities
 
 __all__ = ["Ai", "CapableTranscoder", "Place"]
@@ -34,6 +34,10 @@ class Ai(Protocol):
 
 class CapableTranscoder(Protocol):
     """A transcoder that can be told what a job needs beyond its profiles (an HEVC source, say)."""
+
+    def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
+        """Take a session in before its first segment; whether there is a place for it."""
+        ...
 
     async def transcode(self, job: TranscodeJob, needs: Capabilities | None = None) -> TranscodeResult:
         """Do the job. Raises TranscodeError; cancellation gives the job up."""

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import httpx
 from starlette.requests import ClientDisconnect, Request
@@ -20,7 +21,14 @@ from livefleet.wire.messages import OrchestratorInfo, SegmentOutcome, StoredRend
 from livefleet.wire.segment import SegmentCredentials
 from livefleet.wire.server.admission import Admission, Admitted
 from livefleet.wire.server.counters import Counters
-from livefleet.wire.server.http_answers import MAX_BODY, internal_error, plain, read_body, refusal
+from livefleet.wire.server.http_answers import (
+    INTERNAL_ERROR,
+    MAX_BODY,
+    internal_error,
+    plain,
+    read_body,
+    refusal,
+)
 from livefleet.wire.server.parts import CapableTranscoder
 from livefleet.wire.server.sessions import TranscodingSessions
 from livefleet.wire.server.stream_store import StreamStore
@@ -78,7 +86,8 @@ class SegmentService:
             info = await self._info(admitted, None)
             await self._payments.receive(admitted.payment, admitted.token.session)
             self._payments.require_balance(admitted.payment, admitted.token.session)
-            source = await self._source(request, admitted.credentials)
+            async with self._place(admitted):
+                source = await self._source(request, admitted.credentials)
         except LivefleetError as error:
             return self._refusal(error)
         except ClientDisconnect:
@@ -128,7 +137,21 @@ class SegmentService:
             )
         except Refused as error:
             log.warning("quote.refused", extra={"sender": admitted.payment.sender, "error": str(error)})
-            raise Refused("Internal Server Error", status=500) from error
+            raise Refused(INTERNAL_ERROR, status=500) from error
+
+    @asynccontextmanager
+    async def _place(self, admitted: Admitted) -> AsyncIterator[None]:
+        """Hold a place for the segment, and for its session if that is new, while the source is read."""
+        session = admitted.token.session
+        with self._sessions.arriving(session):
+            if not self._transcoder.open_session(session, admitted.credentials.profiles):
+                raise Refused("OrchestratorCapped", status=403)
+            try:
+                yield
+            except BaseException:
+                if session not in self._sessions:
+                    await self._transcoder.end_session(session)
+                raise
 
     async def _source(self, request: Request, credentials: SegmentCredentials) -> bytes:
         body = await read_body(request)

@@ -1,7 +1,8 @@
 """The orchestrator's public side, composed."""
 
+import asyncio
 import random
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +18,7 @@ from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
 from livefleet.payments import Payments
 from livefleet.spec import OrchestratorSettings
 from livefleet.wire.auth import AuthTokens
+from livefleet.wire.fetch import FETCH_TIMEOUT_S
 from livefleet.wire.messages import SegmentOutcome
 from livefleet.wire.server.admission import Admission
 from livefleet.wire.server.ai_routes import AiService
@@ -36,6 +38,8 @@ from livefleet.wire.transcoding import LocalTranscoding
 
 __all__ = ["OrchestratorServer"]
 
+_LOOK_S = 0.05
+
 
 class OrchestratorServer:
     """Everything that gateways and workers see of an orchestrator; serving while entered.
@@ -44,6 +48,9 @@ class OrchestratorServer:
     `local_sessions` streams; `worker_secret` (the secret itself) opens the door to remote workers; either, both or
     none. `auth_secret` is 32 bytes that the caller persists, so that sessions outlive a restart. `rng` makes ids that
     protect renditions: production passes `random.SystemRandom()`. `certificate` None: one is made in `state_dir`.
+
+    Leaving takes no new work, finishes what was taken for half of `drain_s`, gives peers `fetch_s` to fetch the
+    results, and only then closes the door.
     """
 
     def __init__(
@@ -64,6 +71,7 @@ class OrchestratorServer:
         ai: Ai | None = None,
         certificate: CertificateFiles | None = None,
         drain_s: float = 30.0,
+        fetch_s: float = FETCH_TIMEOUT_S,
         idle_s: float = IDLE_S,
     ) -> None:
         self._settings = settings
@@ -118,6 +126,7 @@ class OrchestratorServer:
         self._board = board
         self._rng = rng
         self._drain_s = drain_s
+        self._fetch_s = fetch_s
         self._door: FrontDoor | None = None
         self._stack = AsyncExitStack()
 
@@ -142,6 +151,7 @@ class OrchestratorServer:
             await stack.enter_async_context(self._client)
             await stack.enter_async_context(self._sessions)
             await stack.enter_async_context(self._door)
+            stack.push_async_callback(self._drain, self._door)
             self._stack = stack.pop_all()
         return self
 
@@ -173,6 +183,17 @@ class OrchestratorServer:
             front_door_restarts=0 if self._door is None else self._door.restarts,
             nginx_pid=None if self._door is None else self._door.nginx_pid,
         )
+
+    async def _drain(self, door: FrontDoor) -> None:
+        """While the door is open still: through it gateways fetch their results, and workers bring them."""
+        door.announce_drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._drain_s / 2):
+                await self._sessions.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._fetch_s):
+                while self._store.unread:  # noqa: ASYNC110 -- reading a file makes no event, and this is the only asker
+                    await asyncio.sleep(_LOOK_S)
 
     async def _session_ended(self, session: SessionId) -> None:
         self._store.drop(session)

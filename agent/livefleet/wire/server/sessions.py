@@ -6,19 +6,31 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 from livefleet.kernel import Refused, SessionId
 
-__all__ = ["SessionEnded", "TranscodingSessions"]
+__all__ = ["SessionEnded", "TranscodingSessions", "WorkFailed"]
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 IDLE_S = 70.0
 QUEUE = 4
+
+
+class WorkFailed(Refused):
+    """A segment's work broke in a way that nobody foresaw; the log has it."""
+
+    def __init__(self) -> None:
+        super().__init__("Internal Server Error", status=500)
 
 
 class SessionEnded(Refused):
@@ -51,6 +63,8 @@ class TranscodingSessions(Generic[T]):
         self._on_end = on_end
         self._idle_s = idle_s
         self._open: dict[SessionId, _Session[T]] = {}
+        self._arriving: Counter[SessionId] = Counter()
+        self._draining = False
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -67,19 +81,42 @@ class TranscodingSessions(Generic[T]):
     def __len__(self) -> int:
         return len(self._open)
 
+    def __contains__(self, session: SessionId) -> bool:
+        return session in self._open
+
     @property
     def is_full(self) -> bool:
         """Whether no new session is taken."""
-        return len(self._open) >= self.max_sessions
+        return self._draining or len(self._open) >= self.max_sessions
 
     def admits(self, session: SessionId) -> bool:
         """Whether work for this session would be taken: it is open, or there is room."""
-        return session in self._open or not self.is_full
+        return not self.is_full or (session in self._open and not self._draining)
+
+    @contextmanager
+    def arriving(self, session: SessionId) -> Iterator[None]:
+        """Count a segment while its source is read: no more come in than could wait, or sources would fill the memory.
+
+        Raises Refused.
+        """
+        others = len(self._open.keys() | self._arriving.keys() - {session})
+        if not self.admits(session) or (session not in self._open and others >= self.max_sessions):
+            raise Refused("OrchestratorCapped", status=403)
+        if self._arriving[session] > QUEUE:
+            raise Refused("OrchestratorBusy")
+        self._arriving[session] += 1
+        try:
+            yield
+        finally:
+            self._arriving[session] -= 1
+            if not self._arriving[session]:
+                del self._arriving[session]
 
     async def run(self, session: SessionId, work: Callable[[], Awaitable[T]]) -> T:
         """Do `work` in the session's turn; it goes on when the caller is cancelled.
 
-        Raises Refused (`OrchestratorCapped`, `OrchestratorBusy`, `TranscoderStopped`) or what `work` raises.
+        Raises Refused: `OrchestratorCapped`, `OrchestratorBusy`, `TranscoderStopped`, WorkFailed, or what `work` raises
+        of that kind.
         """
         if not self.admits(session):
             raise Refused("OrchestratorCapped")
@@ -91,6 +128,12 @@ class TranscodingSessions(Generic[T]):
         state.unfinished += 1
         state.queue.put_nowait(item)
         return await asyncio.shield(item.done)
+
+    async def drain(self) -> None:
+        """Take no work any more, and return when all that was taken is done."""
+        self._draining = True
+        for state in list(self._open.values()):
+            await state.queue.join()
 
     async def end(self, session: SessionId) -> None:
         """End a session now; its segments fail with SessionEnded. Unknown sessions are fine."""
@@ -117,19 +160,25 @@ class TranscodingSessions(Generic[T]):
                     return
                 await _do(current)
                 state.unfinished -= 1
+                state.queue.task_done()
         finally:
             del self._open[session]
             for item in (current, *_rest(state.queue)):
                 if item is not None and not item.done.done():
                     item.done.set_exception(SessionEnded())
+                    state.queue.task_done()
             await self._on_end(session)
 
 
 async def _do(item: _Item[T]) -> None:
     try:
         result = await item.work()
-    except Exception as error:  # noqa: BLE001 -- one segment's failure is its asker's, never the session's end
+    except Refused as error:
         item.done.set_exception(error)
+    except Exception:
+        # One segment's failure is its asker's, never the end of the session or of the others.
+        log.exception("session.work_failed")
+        item.done.set_exception(WorkFailed())
     else:
         item.done.set_result(result)
 

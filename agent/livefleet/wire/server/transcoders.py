@@ -1,7 +1,9 @@
 """Local devices and joined workers as one transcoder."""
 
+from collections.abc import Sequence
+
 from livefleet.kernel import SessionId
-from livefleet.media import TranscodeError, TranscodeJob, TranscodeResult
+from livefleet.media import Profile, TranscodeError, TranscodeJob, TranscodeResult
 from livefleet.wire.capabilities import Capabilities, needs_of
 from livefleet.wire.server.worker_pool import WorkerPool
 from livefleet.wire.transcoding import LocalTranscoding
@@ -34,10 +36,26 @@ class Transcoders:
             base = base.with_worker(Capabilities.of(self._local.capability_ids))
         return base if self._pool is None else self._pool.offered(base)
 
+    def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
+        """Whether a new session would be taken. A node that transcodes nothing is never full."""
+        if self._local is None and self._pool is None:
+            return True
+        if self._local is not None and self._local.has_room(profiles):
+            return True
+        return self._pool is not None and self._pool.has_room
+
+    def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
+        """Take a session in before its first segment, so that no other gets its place meanwhile."""
+        if self._pool is not None and self._pool.has_session(session):
+            return True
+        if self._local is not None and self._local.open_session(session, profiles):
+            return True
+        return (self._local is None and self._pool is None) or (self._pool is not None and self._pool.has_room)
+
     async def transcode(self, job: TranscodeJob, needs: Capabilities | None = None) -> TranscodeResult:
         """Do the job here or at a worker. Raises TranscodeError."""
         wanted = needs_of(job, needs)
-        if self._local is not None and self._goes_local(self._local, job.session, wanted):
+        if self._local is not None and self._goes_local(self._local, job, wanted):
             self._local_sessions.add(job.session)
             return await self._local.transcode(job)
         if self._pool is not None:
@@ -48,18 +66,18 @@ class Transcoders:
 
     async def end_session(self, session: SessionId) -> None:
         """Tell whoever had it."""
-        if session in self._local_sessions and self._local is not None:
-            self._local_sessions.discard(session)
+        self._local_sessions.discard(session)
+        if self._local is not None:
             await self._local.end_session(session)
         if self._pool is not None:
             await self._pool.end_session(session)
 
-    def _goes_local(self, local: LocalTranscoding, session: SessionId, needs: Capabilities) -> bool:
-        if session in self._local_sessions:
+    def _goes_local(self, local: LocalTranscoding, job: TranscodeJob, needs: Capabilities) -> bool:
+        if job.session in self._local_sessions:
             return True
         if self._pool is None:
             return True  # the devices' own answer says best what is wrong
-        if self._pool.has_session(session):
+        if self._pool.has_session(job.session) or len(self._local_sessions) >= self._local_capacity:
             return False
-        room = len(self._local_sessions) < self._local_capacity
-        return room and Capabilities.of(local.capability_ids).transcodes(needs)
+        is_able = Capabilities.of(local.capability_ids).transcodes(needs)
+        return is_able and local.open_session(job.session, job.profiles)

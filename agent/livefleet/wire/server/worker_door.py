@@ -56,7 +56,7 @@ class WorkerDoor:
 
         Workers stop for good on these two texts, and on status CANCELLED, which is therefore never sent.
         """
-        if not self._knows(request.secret):
+        if not self._knows(request.secret.encode()):
             log.warning("worker.refused", extra={"peer": _peer(context), "reason": "invalid secret"})
             await context.abort(grpc.StatusCode.UNKNOWN, "invalid secret")
         if request.capacity <= 0:
@@ -76,7 +76,8 @@ class WorkerDoor:
     async def results(self, request: Request) -> Response:
         """Take a result. Who uploads is not checked beyond the secret; unknown tasks are ignored."""
         headers = request.headers
-        if headers.get("authorization") != PROTOCOL_VERSION or not self._knows(headers.get("credentials", "")):
+        credentials = headers.get("credentials", "").encode("latin-1")  # the bytes as they came: UTF-8
+        if headers.get("authorization") != PROTOCOL_VERSION or not self._knows(credentials):
             return plain("Unauthorized", 401)
         content_type = headers.get("content-type", "")
         media_type = content_type.partition(";")[0].strip().lower()
@@ -120,8 +121,8 @@ class WorkerDoor:
         self._pool.finish(task_id, TranscodeResult(renditions, pixels))
         return Response(_OK)
 
-    def _knows(self, secret: str) -> bool:
-        return hmac.compare_digest(secret.encode(), self._pool.secret.encode())
+    def _knows(self, secret: bytes) -> bool:
+        return hmac.compare_digest(secret, self._pool.secret.encode())
 
 
 def _peer(context: _Context) -> str:

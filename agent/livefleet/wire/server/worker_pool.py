@@ -159,6 +159,11 @@ class WorkerPool:
 
     # The transcoder's side
 
+    @property
+    def has_room(self) -> bool:
+        """Whether some worker takes another session; true also while none has joined."""
+        return not self._workers or any(len(worker.sessions) < worker.capacity for worker in self._workers)
+
     def has_session(self, session: SessionId) -> bool:
         """Whether a worker works for it."""
         return session in self._by_session

@@ -92,11 +92,11 @@ class JobRunner:
 
     async def _post(self, task_id: int, pixels: int, content_type: str, pieces: tuple[bytes, ...]) -> None:
         headers = {
-            "Authorization": PROTOCOL_VERSION,
-            "Credentials": self._secret,
-            "TaskId": str(task_id),
-            "Pixels": str(pixels),
-            "Content-Type": content_type,
+            b"Authorization": PROTOCOL_VERSION.encode(),
+            b"Credentials": self._secret.encode(),  # bytes, since a secret need not be ASCII
+            b"TaskId": str(task_id).encode(),
+            b"Pixels": str(pixels).encode(),
+            b"Content-Type": content_type.encode(),
         }
         for left in reversed(range(_UPLOAD_TRIES)):
             try:

@@ -7,6 +7,7 @@ waiting ------------------------------> joined ----------------------------> fin
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from dataclasses import dataclass
@@ -131,12 +132,16 @@ class Worker:
         except OutsideWorld as error:
             raise OrchestratorGone(str(self._endpoint), str(error)) from error
         try:
-            await self._read_stream(channel, own)
-        finally:
-            self._joined = False
-            await channel.close(None)
+            try:
+                await self._read_stream(channel, own)
+            finally:
+                self._joined = False
+                await channel.close(None)
+        except OrchestratorGone as error:
+            self._report_failure(error)
             # What runs is uploaded all the same; a new registration would count its sessions twice.
             await self._finish_jobs(None)
+            raise
 
     async def _read_stream(self, channel: grpc.aio.Channel, own: Capabilities) -> None:
         register = channel.unary_stream(
@@ -185,6 +190,13 @@ class Worker:
         except OutsideWorld as error:
             self._failed += 1
             log.warning("task.not_delivered", extra={"error": str(error)})
+            return
+        except Exception:
+            # One job's failure is that job's, never the end of the others.
+            self._failed += 1
+            log.exception("task.crashed", extra={"task": message.taskId})
+            with contextlib.suppress(OutsideWorld):
+                await self._runner.report_failure(message.taskId, "TranscoderStopped")
             return
         if result is None:
             self._failed += 1
