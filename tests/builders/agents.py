@@ -9,13 +9,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from tests.lab.processes import ProcessId, descendants
+
 START_TIMEOUT_S = 60
+PATIENCE_S = 60
 
 
 def free_port() -> int:
@@ -81,6 +86,46 @@ class RunningAgent:
         assert code == 200, body
         return json.loads(body)
 
+    def until(self, what: str, holds: Callable[[dict], object], *, timeout_s: float = PATIENCE_S) -> dict:
+        """Poll /status until it `holds`; returns it. Says what it is like when time is up."""
+        deadline = time.monotonic() + timeout_s
+        last: object = "never answered"
+        while time.monotonic() < deadline:
+            code, body = self.get("/status")
+            if code == 200:
+                last = status = json.loads(body)
+                if holds(status):
+                    return status
+            time.sleep(0.05)
+        raise AssertionError(f"not within {timeout_s} s: {what}\n{json.dumps(last, indent=1)}\n{self.log()[-4000:]}")
+
+    def until_condition(
+        self, name: str, *reasons: str, subject: str | None = None, timeout_s: float = PATIENCE_S
+    ) -> dict:
+        """Wait for a condition to have one of these reasons; returns it."""
+
+        def found(status: dict) -> dict | None:
+            of_name = (c for c in status["conditions"] if c["name"] == name and c["reason"] in reasons)
+            return next((c for c in of_name if subject in {None, c["subject"]}), None)
+
+        status = self.until(f"{name} {subject or ''} {'|'.join(reasons)}", found, timeout_s=timeout_s)
+        condition = found(status)
+        assert condition is not None
+        return condition
+
+    def metric(self, name: str, **labels: str) -> float | None:
+        """One sample of /metrics; None where there is none with these labels."""
+        code, text = self.get("/metrics")
+        assert code == 200, text
+        samples = (s for family in text_string_to_metric_families(text) for s in family.samples)
+        return next((s.value for s in samples if s.name == name and labels.items() <= s.labels.items()), None)
+
+    def family(self) -> list[ProcessId]:
+        """Itself and every process below it."""
+        assert self.process is not None
+        pids = (self.process.pid, *descendants(self.process.pid))
+        return [process for pid in pids if (process := ProcessId.of(pid)) is not None]
+
     def log(self) -> str:
         """What it wrote."""
         return (self.root / "agent.log").read_text()
@@ -105,13 +150,26 @@ class RunningAgent:
                 raise AssertionError(f"did not stop within {timeout_s} s:\n{self.log()[-4000:]}") from None
         return self.process.returncode
 
+    def end_left_over(self) -> None:
+        """End the front door that a killed agent left behind, as its next start would."""
+        run = self.root / "run/livefleet"
+        try:
+            pid = int((run / "nginx.pid").read_text())
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (OSError, ValueError):
+            return
+        process = ProcessId.of(pid)
+        if process is not None and str(run / "nginx.conf").encode() in command:
+            process.end(10)
+
 
 @contextmanager
 def an_agent(root: Path, *, env: dict[str, str] | None = None, start: bool = True, **node):
     """An agent over a node spec given as keyword arguments; always ended on leaving."""
     root.mkdir(parents=True, exist_ok=True)
     admin = f"127.0.0.1:{free_port()}"
-    spec = {"fleet": "test", "name": "node", "root": str(root), "monitoring": {"admin_listen": admin}} | node
+    spec = {"fleet": "test", "name": "node", "root": str(root)} | node
+    spec["monitoring"] = {"admin_listen": admin} | dict(spec.get("monitoring", {}))
     service_uri = ""
     if spec.get("role") == "orchestrator":
         settings = dict(spec.get("orchestrator", {}))
@@ -129,4 +187,7 @@ def an_agent(root: Path, *, env: dict[str, str] | None = None, start: bool = Tru
             agent.start()
         yield agent
     finally:
-        agent.stop()
+        try:
+            agent.stop()
+        finally:
+            agent.end_left_over()

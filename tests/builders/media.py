@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 
 from livefleet.kernel import SessionId
 from livefleet.media import Profile, TranscodeJob
@@ -107,3 +109,103 @@ def changing_size(first: tuple[int, int], then: tuple[int, int], frames_each: in
                 packet.stream = stream
                 container.mux_one(packet)
     return out.getvalue()
+
+
+def remuxed(
+    segment: bytes,
+    *,
+    suffix: str = "mpegts",
+    keep: Callable[[int, Any], bool] = lambda _number, _packet: True,
+    shift_s: float = 0,
+    audio: int = 1,
+    data: bytes = b"",
+    **options: str,
+) -> bytes:
+    """The same packets in another container: `keep` by number and packet, `audio` copies of the sound, a data stream."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(segment)) as source, av.open(out, "w", format=suffix, options=options) as target:
+        streams = {source.streams.video[0].index: [target.add_stream_from_template(source.streams.video[0])]}
+        if source.streams.audio and audio:
+            sound = source.streams.audio[0]
+            streams[sound.index] = [target.add_stream_from_template(sound) for _ in range(audio)]
+        if data:
+            klv = target.add_data_stream("klv")
+        for number, packet in enumerate(p for p in source.demux() if p.size and p.stream.index in streams):
+            if not keep(number, packet):
+                continue
+            packet.pts += round(shift_s / packet.time_base)
+            packet.dts += round(shift_s / packet.time_base)
+            for stream in streams[packet.stream.index]:
+                copy = av.Packet(bytes(packet))
+                copy.pts, copy.dts, copy.time_base = packet.pts, packet.dts, packet.time_base
+                copy.is_keyframe, copy.stream = packet.is_keyframe, stream
+                target.mux_one(copy)
+            if data and packet.stream.type == "video":
+                note = av.Packet(data)
+                note.pts = note.dts = packet.dts
+                note.time_base, note.stream = packet.time_base, klv
+                target.mux_one(note)
+    return out.getvalue()
+
+
+def encoded(
+    frames: Iterable[av.VideoFrame],
+    *,
+    container: str = "mpegts",
+    turned: float = 0,
+    time_base: Fraction = Fraction(1, 1000),
+    **options: str,
+) -> bytes:
+    """H.264 of frames with timestamps of one's own; `turned`: degrees in the container's display matrix."""
+    out = io.BytesIO()
+    with av.open(out, "w", format=container) as target:
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = target.add_stream("libx264", rate=30, options={"preset": "ultrafast", **options})
+                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, frame.format.name
+                stream.thread_count = 1
+                stream.codec_context.time_base = time_base
+                if turned:
+                    stream.set_display_rotation(turned)
+            frame.time_base = time_base
+            target.mux(stream.encode(frame))
+        target.mux(stream.encode(None))
+    return out.getvalue()
+
+
+def frames_at(times_ms: Iterable[int], width: int = 320, height: int = 180) -> Iterator[av.VideoFrame]:
+    """Pictures whose left half is bright and whose top right quarter is dark, so that it shows which side is up."""
+    for number, at in enumerate(times_ms):
+        grey = np.full((height, width), 120, np.uint8)
+        grey[:, : width // 2] = 200 + number % 20
+        grey[: height // 2, width // 2 :] = 30
+        frame = av.VideoFrame.from_ndarray(
+            np.vstack([grey, np.full((height // 2, width), 128, np.uint8)]), format="yuv420p"
+        )
+        frame.pts = at
+        yield frame
+
+
+def with_video_pts(segment: bytes, change: Callable[[int, int], int | None]) -> bytes:
+    """A TS whose video PES headers tell other presentation times (90 kHz), or none; `change` gets number and time."""
+    data = bytearray(segment)
+    number = 0
+    for at in range(0, len(data), 188):
+        payload = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        if not data[at + 1] & 0x40 or data[payload : payload + 3] != b"\0\0\1" or data[payload + 3] & 0xF0 != 0xE0:
+            continue
+        flags, field = data[payload + 7] >> 6, payload + 9
+        assert flags & 2
+        raw = int.from_bytes(data[field : field + 5], "big")
+        pts = (raw >> 33 & 7) << 30 | (raw >> 17 & 0x7FFF) << 15 | raw >> 1 & 0x7FFF
+        new = change(number, pts)
+        number += 1
+        if new is None:
+            data[payload + 7] &= 0x3F
+            data[field : field + 5 * (flags - 1)] = b"\xff" * 5 * (flags - 1)
+            continue
+        new %= 1 << 33
+        word = flags << 36 | (new >> 30) << 33 | (new >> 15 & 0x7FFF) << 17 | (new & 0x7FFF) << 1 | 0x100010001
+        data[field : field + 5] = word.to_bytes(5, "big")
+    return bytes(data)
