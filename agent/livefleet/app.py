@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.platform_collector import PlatformCollector
@@ -11,12 +12,12 @@ from prometheus_client.process_collector import ProcessCollector
 from livefleet import __version__
 from livefleet.hardware import HardwareSampler
 from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, ReadingCollector
-from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, SystemClock
+from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, Status, SystemClock
 from livefleet.kernel.systemd import notify, watchdog_interval_s
 from livefleet.reconcile import ReconcileLoop
 from livefleet.reconcile.resources import GpuResource
 from livefleet.roles import OrchestratorRole, Role, RoleContext, WorkerRole
-from livefleet.spec import NodeSpec
+from livefleet.spec import NodeSpec, load_node, node_digest, reprice, restart_needed
 from livefleet.spec import Role as RoleName
 
 __all__ = ["Agent"]
@@ -58,8 +59,28 @@ class Agent:
                 on_listening(admin.address)
                 notify("READY=1")
                 await _until(stop, sampler.run, gpus.run, self._watchdog, self._serve)
-                notify("STOPPING=1")
                 log.info("agent.stopped")
+
+    def reload(self, node: Path) -> None:
+        """Read node.yaml again and go on with its prices. The condition `SpecCurrent` tells what needs a restart.
+
+        A file that is wrong changes nothing. Everything happens at once, on the loop's thread.
+        """
+        try:
+            newer = load_node(node)
+            repriced = reprice(self._spec, newer)
+            if self._role is not None:
+                self._role.reprice(repriced)
+        except BadInput as error:
+            self._board.report(_spec_condition("NotTaken", f"the node goes on with what it had: {error}"))
+            return
+        self._spec, self._digest = repriced, node_digest(repriced)
+        log.info("spec.reloaded", extra={"digest": self._digest})
+        if others := restart_needed(repriced, newer):
+            text = f"prices are as declared; restart the node for {', '.join(others)}"
+            self._board.report(_spec_condition("NeedsRestart", text))
+        else:
+            self._board.report(_spec_condition("", f"the node runs what {node} says"))
 
     def status(self) -> NodeStatus:
         """The node at this moment."""
@@ -94,6 +115,11 @@ class Agent:
             await asyncio.sleep(interval_s)
 
 
+def _spec_condition(fault: str, text: str) -> Condition:
+    status = Status.FALSE if fault else Status.TRUE
+    return Condition("SpecCurrent", status, fault or "Taken", text, gates_ready=False)
+
+
 def _role_of(context: RoleContext) -> Role:
     match context.spec.role:
         case RoleName.ORCHESTRATOR:
@@ -112,6 +138,7 @@ async def _until(stop: asyncio.Event, *duties: Callable[[], Awaitable[None]]) ->
         ]
         await stop.wait()  # a failing duty cancels this wait through the group
         log.info("agent.stopping")
+        notify("STOPPING=1")  # before draining, during which nobody feeds the watchdog
         for task in running:
             task.cancel()
 

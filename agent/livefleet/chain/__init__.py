@@ -8,14 +8,16 @@ from livefleet.chain.contracts import (
     Delegator,
     LivepeerToken,
     Minter,
+    PriceFeed,
     RoundsManager,
     ServiceRegistry,
     TicketBroker,
     Transcoder,
 )
-from livefleet.chain.errors import FeeTooHigh, NodeError, OutOfFunds, Reverted, WrongChain
+from livefleet.chain.errors import FeedUnusable, FeeTooHigh, NodeError, NoProtocol, OutOfFunds, Reverted, WrongChain
 from livefleet.chain.intents import Intent, IntentState
-from livefleet.chain.models import Call, ChainHead, SenderInfo, TransactionOutcome
+from livefleet.chain.models import Call, ChainHead, FeedAnswer, SenderInfo, TransactionOutcome
+from livefleet.chain.price_feed import feed_addresses, wei_per_unit
 from livefleet.chain.reward import RewardDuty, RewardObserved, RewardPlan, RewardStep, should_call_reward
 from livefleet.chain.rpc import Rpc
 from livefleet.chain.service_uri import ServiceUriDuty, same_service
@@ -32,13 +34,17 @@ __all__ = [
     "Controller",
     "Delegator",
     "FeeTooHigh",
+    "FeedAnswer",
+    "FeedUnusable",
     "Intent",
     "IntentState",
     "LivepeerToken",
     "LocalSigner",
     "Minter",
+    "NoProtocol",
     "NodeError",
     "OutOfFunds",
+    "PriceFeed",
     "Reverted",
     "RewardDuty",
     "RewardObserved",
@@ -58,6 +64,7 @@ __all__ = [
     "WrongChain",
     "checksum_address",
     "connect",
+    "feed_addresses",
     "keccak256",
     "load_key",
     "personal_hash",
@@ -66,4 +73,5 @@ __all__ = [
     "should_call_reward",
     "sign_hash",
     "verify",
+    "wei_per_unit",
 ]

@@ -1,6 +1,7 @@
 """Who signs: one protocol, so that a key can live elsewhere than on the host that uses it."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,6 +13,10 @@ from livefleet.chain.signature import checksum_address, keccak256, sign_hash
 from livefleet.kernel import Address, BadInput
 
 __all__ = ["LocalSigner", "Signer", "load_key"]
+
+log = logging.getLogger(__name__)
+
+_KEY_BYTES = 32
 
 
 class Signer(Protocol):
@@ -54,20 +59,30 @@ class LocalSigner:
 def load_key(path: Path, passphrase: str | None = None) -> LocalSigner:
     """Read a key file: go-ethereum V3 keystore JSON (with its passphrase) or 64 hex digits.
 
-    Raises BadInput with the path and what to do; never with the content.
+    Raises BadInput with the path and what to do; never with the content. Warns where others can read the file.
     """
     try:
         text = path.read_text().strip()
+        mode = path.stat().st_mode & 0o777
     except OSError as error:
         raise BadInput(f"{path}: cannot read the key file: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: neither a V3 keystore nor 64 hex digits") from error
+    if mode & 0o077:
+        log.warning("key.open_to_others", extra={"path": str(path), "mode": f"{mode:04o}", "do": f"chmod 600 {path}"})
     if text.startswith("{"):
         if passphrase is None:
             raise BadInput(f"{path}: this keystore needs a passphrase; give `password` beside `file`")
         try:
             return LocalSigner(bytes(Account.decrypt(json.loads(text), passphrase)))
+        except (KeyError, TypeError) as error:
+            raise BadInput(f"{path}: is no V3 keystore: {type(error).__name__} {error}") from error
         except ValueError as error:
             raise BadInput(f"{path}: the passphrase does not open this keystore ({error})") from error
     try:
-        return LocalSigner(bytes.fromhex(text.removeprefix("0x")))
+        secret = bytes.fromhex(text.removeprefix("0x"))
+        if len(secret) != _KEY_BYTES:  # coincurve would pad a shorter one
+            raise BadInput(f"{path}: holds {len(secret)} bytes in hex, a key has {_KEY_BYTES}")
+        return LocalSigner(secret)
     except ValueError as error:
         raise BadInput(f"{path}: neither a V3 keystore nor 64 hex digits") from error

@@ -12,7 +12,7 @@ from livefleet.chain.contracts import (
     ServiceRegistry,
     TicketBroker,
 )
-from livefleet.chain.errors import WrongChain
+from livefleet.chain.errors import NoProtocol
 from livefleet.chain.rpc import Rpc
 from livefleet.chain.signature import checksum_address
 from livefleet.kernel import ZERO_ADDRESS, Address, BadInput, Clock
@@ -64,7 +64,7 @@ async def connect(network: Network, *, timeout_s: float = 20.0, clock: Clock | N
     """Reach the network's chain and look its contracts up.
 
     Use as `async with await connect(network) as client`. Raises BadInput for a network that cannot be reached by its
-    spec, WrongChain for another chain or a Controller that does not know the protocol, Transient while no endpoint
+    spec, WrongChain for another chain, NoProtocol while the contracts cannot be found, Transient while no endpoint
     answers.
     """
     chain_id, controller_address = _identity(network)
@@ -80,11 +80,11 @@ async def _look_up(network: Network, rpc: Rpc, controller_address: Address) -> C
     controller = Controller(rpc, controller_address)
     chain_id = await rpc.chain_id()
     if not await rpc.has_code(controller_address):
-        raise WrongChain(f"there is no contract at the Controller's address {controller_address} on chain {chain_id}")
+        raise NoProtocol(f"there is no contract at the Controller's address {controller_address} on chain {chain_id}")
     found = await controller.addresses((*_NAMES, _AI_REGISTRY))
     missing = [name for name in _NAMES if found[name] == ZERO_ADDRESS]
     if missing:
-        raise WrongChain(f"the Controller {controller_address} does not know {', '.join(missing)}")
+        raise NoProtocol(f"the Controller {controller_address} does not know {', '.join(missing)}")
     ai_registry: Address | None = found[_AI_REGISTRY] if found[_AI_REGISTRY] != ZERO_ADDRESS else None
     if network.name is NetworkName.ARBITRUM_ONE:
         ai_registry = ARBITRUM_ONE_AI_REGISTRY

@@ -4,10 +4,12 @@ LivefleetError
 |- Reverted            the contract refused; `reason` is its own text
 |- Transient
 |  |- NodeError        a node answered with an error that is none of the contract's
+|  |- NoProtocol       the chain is right, but the protocol's contracts are not to be seen on it
+|  |- FeedUnusable     a price feed's answer cannot be used
 |  |- FeeTooHigh       gas costs more than the caller allows now
 |  `- OutOfFunds       the key cannot pay for gas and value
 `- Terminal
-   `- WrongChain       the endpoints serve another chain, or the Controller is not there
+   `- WrongChain       the endpoints serve another chain
 """
 
 from typing import Any
@@ -17,7 +19,16 @@ from eth_abi.exceptions import DecodingError
 
 from livefleet.kernel import LivefleetError, Terminal, Transient
 
-__all__ = ["FeeTooHigh", "NodeError", "OutOfFunds", "Reverted", "WrongChain", "revert_reason"]
+__all__ = [
+    "FeeTooHigh",
+    "FeedUnusable",
+    "NoProtocol",
+    "NodeError",
+    "OutOfFunds",
+    "Reverted",
+    "WrongChain",
+    "revert_reason",
+]
 
 _ERROR_STRING = bytes.fromhex("08c379a0")  # Error(string)
 _PANIC = bytes.fromhex("4e487b71")  # Panic(uint256)
@@ -42,6 +53,23 @@ class NodeError(Transient):
     def __init__(self, message: str, *, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+
+
+class NoProtocol(Transient):
+    """No Controller at its address, or one that does not know the contracts."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            f"{message}; the node may still be syncing, or `network.controller` is wrong", retry_after_s=5.0
+        )
+
+
+class FeedUnusable(Transient):
+    """An answer that no rate can be made of. `reason` is a word for machines."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class FeeTooHigh(Transient):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from livefleet.kernel import Address, BlockNumber, Round, Wei
 
-__all__ = ["Call", "ChainHead", "SenderInfo", "TransactionOutcome"]
+__all__ = ["Call", "ChainHead", "FeedAnswer", "SenderInfo", "TransactionOutcome"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,16 @@ class SenderInfo:
     reserve_remaining: Wei
     reserve_claimed_in_round: Wei  # by everybody
     reserve_claimed_by_recipient: Wei  # claimedReserve(sender, recipient)
+
+
+@dataclass(frozen=True, slots=True)
+class FeedAnswer:
+    """What a price feed says, unchecked. Source: AggregatorV3Interface."""
+
+    description: str  # `BASE / QUOTE`: one BASE is worth answer / 10**decimals QUOTE
+    decimals: int
+    answer: int  # may be zero or negative
+    updated_at: int  # unix seconds by the chain's clock; 0: never
 
 
 @dataclass(frozen=True, slots=True)

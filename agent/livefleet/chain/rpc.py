@@ -5,6 +5,7 @@ behind rests for a while and the same call goes on to the next. A revert is an a
 """
 
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -30,6 +31,7 @@ _REST_S = 30.0
 _BATCH_LIMIT = 100  # common cap of hosted endpoints
 _LAGGING = ("header not found", "unknown block", "unsupported block number", "missing trie node", "block not found")
 _BUSY_CODES = (-32005, 429)
+_URL = re.compile(r"(https?://)(?:[^\s/@]*@)?([^\s/?#'\")]+)[^\s'\")]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,9 @@ class Rpc:
                 answers = await self._ask(endpoint, requests)
                 return [_result(answer) for answer in answers]
             except _Unusable as error:
-                failures.append((endpoint.url, error))
+                failures.append((_without_keys(endpoint.url), error))
                 if endpoint.resting_until <= self._clock.monotonic():
-                    log.warning("rpc.endpoint_resting", extra={"url": endpoint.url, "error": str(error)})
+                    log.warning("rpc.endpoint_resting", extra={"url": _without_keys(endpoint.url), "error": str(error)})
                 endpoint.resting_until = self._clock.monotonic() + _REST_S
         if not self._endpoints:
             raise WrongChain("no JSON-RPC endpoint is declared; give network.rpc")
@@ -185,7 +187,7 @@ class Rpc:
                     for method, params in requests
                 ]
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise _Unusable(f"{type(error).__name__} {error}".strip()) from error
+            raise _Unusable(_without_keys(f"{type(error).__name__} {error}".strip())) from error
         if len(answers) != len(requests):
             raise _Unusable(f"{len(answers)} answers to {len(requests)} requests")
         return list(answers)
@@ -212,6 +214,11 @@ def _result(answer: Any) -> Any:
     if code in _BUSY_CODES or any(sign in message.lower() for sign in _LAGGING):
         raise _Unusable(message)
     raise NodeError(message or str(error), code=code)
+
+
+def _without_keys(text: str) -> str:
+    """`text` with each URL in it cut after its host: hosted endpoints carry their keys in what follows, or before."""
+    return _URL.sub(r"\1\2", text)
 
 
 def _number(raw: Any) -> int:

@@ -7,12 +7,15 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode, LivefleetError
+
+if TYPE_CHECKING:
+    from livefleet.spec import NodeSpec
 
 __all__ = ["command"]
 
@@ -27,7 +30,9 @@ def command() -> None:
 @command.command()
 @_NODE
 def run(node: Path) -> None:
-    """Run the node until SIGTERM or SIGINT; then drain and stop."""
+    """Run the node until SIGTERM or SIGINT; then drain and stop. SIGHUP takes NODE's prices over without a restart."""
+    # Children are only ever exec'ed, so gRPC need not survive a fork; trying to, it writes lines of its own to stderr.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     import uvloop
 
     from livefleet.app import Agent
@@ -43,6 +48,7 @@ def run(node: Path) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, agent.reload, node)
         await agent.run(stop)
 
     try:
@@ -78,23 +84,19 @@ def check(ctx: click.Context, node: Path, as_json: bool) -> None:
 Finding = tuple[str, bool, str]
 
 
-def _check_files(spec: Any) -> list[Finding]:
-    from livefleet.chain import load_key
-    from livefleet.roles.base import read_secret
+def _check_files(spec: "NodeSpec") -> list[Finding]:
+    from livefleet.roles.base import load_signer, read_secret
 
     found: list[Finding] = [("spec", True, f"{spec.name}, role {spec.role.value}, network {spec.network.name.value}")]
     for name, key in spec.keys.items():
         try:
-            passphrase = (
-                None if key.password_file is None else spec.paths.resolve(key.password_file).read_text().strip()
-            )
-            signer = load_key(spec.paths.resolve(key.file), passphrase)
-        except (BadInput, OSError) as error:
+            signer = load_signer(spec, name)
+        except BadInput as error:
             found.append((f"key {name}", False, str(error)))
             continue
-        right = key.address is None or key.address.lower() == signer.address.lower()
-        text = signer.address if right else f"is {signer.address}, declared is {key.address}"
-        found.append((f"key {name}", right, text))
+        path = spec.paths.resolve(key.file)
+        is_open = path.stat().st_mode & 0o077
+        found.append((f"key {name}", True, signer.address + (f"; open to others: chmod 600 {path}" if is_open else "")))
     for name in spec.secrets:
         try:
             read_secret(spec, name)
@@ -105,7 +107,7 @@ def _check_files(spec: Any) -> list[Finding]:
     return found
 
 
-def _check_programs(spec: Any) -> list[Finding]:
+def _check_programs(spec: "NodeSpec") -> list[Finding]:
     from livefleet.spec import Role
 
     if spec.role is not Role.ORCHESTRATOR:
@@ -114,7 +116,7 @@ def _check_programs(spec: Any) -> list[Finding]:
     return [("nginx", nginx is not None, nginx or "not installed: apt-get install nginx-light")]
 
 
-def _check_addresses(spec: Any) -> list[Finding]:
+def _check_addresses(spec: "NodeSpec") -> list[Finding]:
     wanted = {"admin address": spec.monitoring.admin_listen}
     if spec.orchestrator is not None:
         wanted["front door"] = spec.orchestrator.listen
@@ -133,7 +135,7 @@ def _check_addresses(spec: Any) -> list[Finding]:
     return found
 
 
-async def _check_outside(spec: Any) -> list[Finding]:
+async def _check_outside(spec: "NodeSpec") -> list[Finding]:
     from livefleet.hardware import read_snapshot
     from livefleet.reconcile.resources.gpus import gpu_conditions
 

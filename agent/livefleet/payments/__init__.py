@@ -1,7 +1,14 @@
 """Tickets, prices, balances and redemption. README.md tells the promises."""
 
 from livefleet.payments.balance import Account, Balance, Balances
-from livefleet.payments.errors import BadPayment, InsufficientReserve, NoTicketRound, StoreFailed, StoreUnusable
+from livefleet.payments.errors import (
+    BadPayment,
+    InsufficientReserve,
+    NoRate,
+    NoTicketRound,
+    StoreFailed,
+    StoreUnusable,
+)
 from livefleet.payments.models import (
     PaymentsSnapshot,
     Quote,
@@ -13,6 +20,10 @@ from livefleet.payments.models import (
 )
 from livefleet.payments.offchain import OffchainPayments
 from livefleet.payments.onchain import OnchainPayments
+from livefleet.payments.price_explain import Ceiling, Explanation, explain_price
+from livefleet.payments.price_gas import DEFAULT_WINDOW_S, SteadyGas
+from livefleet.payments.price_keeper import PRICE_FEED_FRESH, FeedReader, PriceKeeper
+from livefleet.payments.price_rate import Rate
 from livefleet.payments.pricing import PriceList
 from livefleet.payments.recipient import default_redeem_gas
 from livefleet.payments.records import StoredTicket, TicketState, Totals
@@ -25,20 +36,28 @@ from livefleet.payments.store import SqliteStore, TicketStore
 from livefleet.payments.ticket import Ticket, WinningTicket
 
 __all__ = [
+    "DEFAULT_WINDOW_S",
+    "PRICE_FEED_FRESH",
     "Account",
     "BadPayment",
     "Balance",
     "Balances",
     "BrokerRedemption",
+    "Ceiling",
     "ChainReader",
+    "Explanation",
+    "FeedReader",
     "InsufficientReserve",
+    "NoRate",
     "NoTicketRound",
     "OffchainPayments",
     "OnchainPayments",
     "Payments",
     "PaymentsSnapshot",
+    "PriceKeeper",
     "PriceList",
     "Quote",
+    "Rate",
     "ReceivedPayment",
     "Redeemer",
     "Redemption",
@@ -47,6 +66,7 @@ __all__ = [
     "SenderMonitor",
     "SenderSignature",
     "SqliteStore",
+    "SteadyGas",
     "StoreFailed",
     "StoreUnusable",
     "StoredTicket",
@@ -59,5 +79,6 @@ __all__ = [
     "Totals",
     "WinningTicket",
     "default_redeem_gas",
+    "explain_price",
     "read_tickets",
 ]

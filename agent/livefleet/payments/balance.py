@@ -46,6 +46,10 @@ class Balances:
         balance = self._balances.get(account)
         return None if balance is None else balance.fixed_price
 
+    def with_fixed_price(self) -> tuple[Account, ...]:
+        """The sessions that have a price of their own."""
+        return tuple(account for account, balance in self._balances.items() if balance.fixed_price is not None)
+
     def touch(self, account: Account) -> None:
         """The account is in use: do not drop it."""
         balance = self._balances.get(account)

@@ -5,6 +5,7 @@ LivefleetError
 |  |- InsufficientReserve   the sender's float does not carry a sensible ticket
 |  `- BadPayment            a payment or ticket breaks a rule; `kind` is what metrics count it under
 |- Transient
+|  |- NoRate                a price is in US dollars, and what a dollar is worth is not known
 |  |- NoTicketRound         no round with a block hash to make tickets in
 |  `- StoreFailed           a write did not reach the disk
 `- Terminal
@@ -13,7 +14,7 @@ LivefleetError
 
 from livefleet.kernel import Refused, Terminal, Transient
 
-__all__ = ["BadPayment", "InsufficientReserve", "NoTicketRound", "StoreFailed", "StoreUnusable"]
+__all__ = ["BadPayment", "InsufficientReserve", "NoRate", "NoTicketRound", "StoreFailed", "StoreUnusable"]
 
 
 class InsufficientReserve(Refused):
@@ -29,6 +30,14 @@ class BadPayment(Refused):
     def __init__(self, text: str, *, kind: str) -> None:
         super().__init__(text, status=400)
         self.kind = kind
+
+
+class NoRate(Transient):
+    """No price feed has answered since the node was set up."""
+
+    def __init__(self, why: str = "") -> None:
+        tail = f": {why}" if why else ""
+        super().__init__(f"prices in USD are declared, and no price feed gave a rate yet{tail}", retry_after_s=15.0)
 
 
 class NoTicketRound(Transient):

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 from livefleet.kernel import ZERO_ADDRESS, Address, SessionId, Wei
 from livefleet.payments.models import PaymentsSnapshot, Quote, ReceivedPayment, TicketCount
+from livefleet.payments.pricing import PriceList
 
 __all__ = ["OffchainPayments"]
 
@@ -40,6 +41,9 @@ class OffchainPayments:
     def capability_prices(self, sender: Address | None) -> Sequence[tuple[str, str, int]]:
         """None are told."""
         return ()
+
+    def set_prices(self, prices: PriceList) -> None:
+        """Nothing is quoted."""
 
     def snapshot(self) -> PaymentsSnapshot:
         """Nothing came in."""

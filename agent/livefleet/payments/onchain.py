@@ -17,7 +17,7 @@ from livefleet.payments.balance import Account, Balances
 from livefleet.payments.errors import BadPayment, InsufficientReserve
 from livefleet.payments.models import PaymentsSnapshot, Quote, ReceivedPayment, TicketParams
 from livefleet.payments.nonces import Nonces
-from livefleet.payments.pricing import PriceList, adjusted, fit_int64
+from livefleet.payments.pricing import PriceList, fit_int64
 from livefleet.payments.receipt import Receipt, check_commitment, checked_price
 from livefleet.payments.recipient import face_value, ticket_params
 from livefleet.payments.records import DebitRecord, ForgetBalances, PaymentRecord, PruneNonces, TicketState
@@ -38,7 +38,8 @@ class OnchainPayments:
     """The Payments of an on-chain orchestrator. An async context manager; the store outlives it.
 
     Memory is the authority for balances while the process lives and follows the disk: credit is used only after its
-    commit. `monitor` is shared with the redeemer, which tells it what is being redeemed.
+    commit. `monitor` is shared with the redeemer, which tells it what is being redeemed. `gas_price` is what quotes
+    reckon with; None: the chain's of now.
     """
 
     on_chain = True
@@ -54,6 +55,7 @@ class OnchainPayments:
         ticket: TicketSettings,
         redeem_gas: int,
         clock: Clock,
+        gas_price: Callable[[], Wei] | None = None,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.recipient = recipient
@@ -63,6 +65,7 @@ class OnchainPayments:
         self._prices = prices
         self._ticket = ticket
         self._redeem_gas = redeem_gas
+        self._gas_price = gas_price or (lambda: chain.head().gas_price)
         self._clock = clock
         self._token_bytes = token_bytes
         self._group = asyncio.TaskGroup()
@@ -71,6 +74,7 @@ class OnchainPayments:
         self._balances = Balances(clock)
         self._nonces = Nonces({})
         self._refused: Counter[str] = Counter()
+        self._began_with: dict[Account, PriceList] = {}  # what was asked when a running session's price was fixed
 
     async def __aenter__(self) -> Self:
         self._secret = await self._store.secret("recipient")
@@ -146,7 +150,13 @@ class OnchainPayments:
 
     def capability_prices(self, sender: Address | None) -> Sequence[tuple[str, str, int]]:
         """Every model's price, not adjusted."""
-        return self._prices.capability_prices()
+        return self._prices.capability_prices(sender)
+
+    def set_prices(self, prices: PriceList) -> None:
+        """Quote these from now on; see Payments."""
+        for account in self._balances.with_fixed_price():
+            self._began_with.setdefault(account, self._prices)
+        self._prices = prices
 
     def snapshot(self) -> PaymentsSnapshot:
         """Counts and sums."""
@@ -172,6 +182,8 @@ class OnchainPayments:
         """Drop idle balances and nonces of long expired parameters."""
         if idle := self._balances.drop_idle():
             self._store.later(ForgetBalances(idle))
+            for account in idle:
+                self._began_with.pop(account, None)
         if (block := self._nonces.prune(self._chain.head().l1_block)) is not None:
             self._store.later(PruneNonces(block))
 
@@ -184,21 +196,25 @@ class OnchainPayments:
                 log.debug("payments.not_cleaned", extra={"error": str(error)})
 
     async def _price(self, sender: Address, session: SessionId | None, models: Sequence[tuple[str, str]]) -> Fraction:
-        base = self._prices.base(sender, models)
+        prices = self._prices if session is None else self._asked_of((sender, session))
+        base = prices.base(sender, models)
         fixed = None if session is None else self._balances.fixed_price((sender, session))
         if fixed is not None and fixed * _SAME_PRICE_FACTOR >= base:
             return fixed
-        if not self._prices.auto_adjust or not base:
+        if not prices.auto_adjust or not base:
             return base
-        tx_cost = self._redeem_gas * self._chain.head().gas_price
         value = await self._face_value(sender)
-        return adjusted(base, Fraction(value, tx_cost) if tx_cost > 0 else Fraction(0))
+        return prices.asked(base, face_value=value, tx_cost=self._redeem_gas * self._gas_price())
+
+    def _asked_of(self, account: Account | None) -> PriceList:
+        """The prices that a session is measured by: those it began with, where they have changed since."""
+        return self._prices if account is None else self._began_with.get(account, self._prices)
 
     async def _face_value(self, sender: Address) -> Wei:
         return face_value(
             self._ticket,
             redeem_gas=self._redeem_gas,
-            gas_price=self._chain.head().gas_price,
+            gas_price=self._gas_price(),
             max_float=await self._monitor.max_float(sender),
         )
 
@@ -272,8 +288,9 @@ class OnchainPayments:
         A header's word alone counts for nothing, and no price below half of what the work costs counts: it was quoted
         for other work.
         """
-        ours = self._prices.base(payment.sender) if asked is None else asked
-        fixed = None if payment.sender is None else self._balances.fixed_price((payment.sender, session))
+        account = None if payment.sender is None else (payment.sender, session)
+        ours = self._asked_of(account).base(payment.sender) if asked is None else asked
+        fixed = None if account is None else self._balances.fixed_price(account)
         if fixed is not None and fixed * _SAME_PRICE_FACTOR >= ours:
             ours = fixed
         bound = payment.expected_price if payment.ticket_params is not None and payment.tickets else None

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from livefleet.kernel import Address, SessionId
 from livefleet.payments.models import PaymentsSnapshot, Quote, ReceivedPayment
+from livefleet.payments.pricing import PriceList
 
 __all__ = ["Payments"]
 
@@ -65,7 +66,11 @@ class Payments(Protocol):
         ...
 
     def capability_prices(self, sender: Address | None) -> Sequence[tuple[str, str, int]]:
-        """(pipeline, model id, whole wei per unit) for every priced model."""
+        """(pipeline, model id, whole wei per unit) for every priced model, as this gateway pays it."""
+        ...
+
+    def set_prices(self, prices: PriceList) -> None:
+        """Quote these from now on. Sessions with a fixed price keep it."""
         ...
 
     def snapshot(self) -> PaymentsSnapshot:

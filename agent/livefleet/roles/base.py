@@ -40,6 +40,10 @@ class Role(Protocol):
         """The role's duties, until cancelled."""
         ...
 
+    def reprice(self, spec: NodeSpec) -> None:
+        """Go on with `spec`, which differs in prices only. Raises BadInput, and nothing has changed."""
+        ...
+
     def parts(self) -> Mapping[str, Any]:
         """JSON-ready state by service, for /status."""
         ...

@@ -5,20 +5,20 @@ import logging
 import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
-from livefleet.ai import MODEL_WARM, AiPool, WatchLimits, place, placement_conditions
+from livefleet.ai import MODEL_PLACED, MODEL_WARM, AiPool, WatchLimits, place, placement_conditions
 from livefleet.chain import Signer
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Condition, Status, run_duty
 from livefleet.payments import OffchainPayments, Payments, SqliteStore
 from livefleet.roles.base import RoleContext, load_signer, private_folder, read_secret
-from livefleet.roles.chain_side import ChainSide, open_chain_side
+from livefleet.roles.chain_side import CHAIN_REACHABLE, PAYMENTS_DURABLE, ChainSide, open_chain_side
 from livefleet.roles.report import payments_part, payments_readings, server_part, server_readings
 from livefleet.roles.transcoding import open_transcoder
-from livefleet.spec import AiDuty
+from livefleet.spec import AiDuty, NodeSpec
 from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer
 
 __all__ = ["OrchestratorRole"]
@@ -43,7 +43,7 @@ class OrchestratorRole:
         self._chain: ChainSide | None = None
         self.required: tuple[str, ...] = (
             FRONT_DOOR_OPEN,
-            *(("ChainReachable",) if spec.network.on_chain else ()),
+            *((CHAIN_REACHABLE, PAYMENTS_DURABLE) if spec.network.on_chain else ()),
             *(("TranscoderReady",) if spec.duties.transcoding else ()),
             *((MODEL_WARM,) if spec.duties.ai and any(model.warm for model in spec.models) else ()),
         )
@@ -52,7 +52,8 @@ class OrchestratorRole:
         if self._spec.network.on_chain:
             if self._settings.key is None:
                 raise BadInput("node.yaml: orchestrator.key is needed on-chain: the name of a key under `keys`")
-            self._signer = load_signer(self._spec, self._settings.key)
+            # A keystore takes a second of computing to open, in which the admin endpoint has to answer.
+            self._signer = await asyncio.to_thread(load_signer, self._spec, self._settings.key)
         if self._settings.worker_secret is not None:
             self._worker_secret = read_secret(self._spec, self._settings.worker_secret)
         for folder in (self._spec.paths.state, self._spec.paths.run):
@@ -67,6 +68,13 @@ class OrchestratorRole:
     async def run(self) -> None:
         """Serve; what cannot be reached yet (the chain, a port) is tried again."""
         await run_duty("orchestrator", self._serve, on_failure=self._failed)
+
+    def reprice(self, spec: NodeSpec) -> None:
+        """Quote the prices of `spec` from now on, also after a retry. Raises BadInput, and nothing has changed."""
+        if self._chain is not None:
+            self._chain.prices.keeper.declare(spec)
+        self._spec = spec
+        self._context = replace(self._context, spec=spec)
 
     def parts(self) -> Mapping[str, Any]:
         """Server, payments, models and chain as they are now."""
@@ -87,6 +95,7 @@ class OrchestratorRole:
                 "gas_price_wei": head.gas_price,
                 "seen_at": head.seen_at,
             }
+            parts["prices"] = self._chain.prices.part()
         return parts
 
     def readings(self) -> list[Reading]:
@@ -126,7 +135,7 @@ class OrchestratorRole:
                     clock=context.clock,
                     rng=random.SystemRandom(),
                     transcoder=transcoder,
-                    local_sessions=transcoding.max_sessions if transcoding else 0,
+                    local_sessions=transcoder.capacity if transcoder else 0,
                     worker_secret=self._worker_secret,
                     ai=self._ai,
                     drain_s=spec.service.stop_timeout_s / 2,
@@ -161,10 +170,12 @@ class OrchestratorRole:
         )
 
     def _closed(self) -> None:
+        """Nothing is served any more; what was said of models does not hold either."""
         self._server = self._payments = self._ai = self._chain = None
+        for condition in self._context.board.all():
+            if condition.name in {MODEL_PLACED, MODEL_WARM}:
+                self._context.board.withdraw(condition.name, condition.subject)
 
     def _failed(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}"
-        if self._spec.network.on_chain and self._chain is None:
-            self._context.board.report(Condition("ChainReachable", Status.FALSE, "NotSeen", str(error)))
         self._context.board.report(Condition(FRONT_DOOR_OPEN, Status.FALSE, "NotServing", text))

@@ -2,16 +2,27 @@
 
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from livefleet.hardware import HardwareSnapshot
-from livefleet.media import CPU, Device, DeviceKind, LocalTranscoder
+from livefleet.kernel import BadInput
+from livefleet.media import (
+    CPU,
+    Benchmark,
+    Device,
+    DeviceKind,
+    LocalTranscoder,
+    benchmark_condition,
+    is_stale,
+    load_benchmark,
+    usable_cores,
+)
 from livefleet.roles.base import RoleContext
 from livefleet.spec import GpuSelection, TranscodingDuty
 
-__all__ = ["devices_for", "open_transcoder"]
+__all__ = ["devices_for", "open_transcoder", "session_limit"]
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +36,28 @@ def devices_for(duty: TranscodingDuty, declared: GpuSelection, snapshot: Hardwar
     return gpus or (() if duty.encoder == "nvenc" else (CPU,))
 
 
+def session_limit(
+    duty: TranscodingDuty, devices: Sequence[Device], benchmark: Benchmark, driver_version: str | None, cores: float
+) -> int | None:
+    """The most sessions at once; None where only the room decides. Pure.
+
+    With `auto`: what was measured on all devices, as long as that is still true of this machine.
+    """
+    if duty.max_sessions != "auto":
+        return duty.max_sessions
+    records = [record for device in devices if (record := benchmark.of(device.id)) is not None]
+    if len(records) < len(devices) or any(is_stale(record, driver_version, cores) for record in records):
+        return None
+    return sum(record.limit for record in records)
+
+
 @asynccontextmanager
 async def open_transcoder(context: RoleContext, duty: TranscodingDuty, run_dir: Path) -> AsyncIterator[LocalTranscoder]:
     """Start the devices' processes. With `encoder: auto`, GPUs without an encoder give way to the CPU."""
     snapshot = context.sampler.latest or await context.sampler.sample()
     devices = devices_for(duty, context.spec.gpus, snapshot)
     if duty.encoder == "auto" and devices != (CPU,):
-        async with _opened(context, duty, devices, run_dir) as transcoder:
+        async with _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
             if transcoder.capability_ids:
                 yield transcoder
                 return
@@ -39,16 +65,33 @@ async def open_transcoder(context: RoleContext, duty: TranscodingDuty, run_dir: 
         for device in devices:
             context.board.withdraw("TranscoderReady", device.id)
         devices = (CPU,)
-    async with _opened(context, duty, devices, run_dir) as transcoder:
+    async with _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
         yield transcoder
 
 
-def _opened(context: RoleContext, duty: TranscodingDuty, devices: tuple[Device, ...], run_dir: Path) -> LocalTranscoder:
+def _opened(
+    context: RoleContext, duty: TranscodingDuty, devices: tuple[Device, ...], driver_version: str | None, run_dir: Path
+) -> LocalTranscoder:
+    benchmark, cores = _benchmark(context.spec.paths.state), usable_cores()
+    known = {device.id: record.pixel_cost for device in devices if (record := benchmark.of(device.id)) is not None}
+    if known or duty.max_sessions == "auto":
+        context.board.report(benchmark_condition(benchmark, devices, driver_version, cores))
     return LocalTranscoder(
         devices,
         run_dir=run_dir,
         board=context.board,
         clock=context.clock,
-        max_sessions=duty.max_sessions,
+        max_sessions=session_limit(duty, devices, benchmark, driver_version, cores),
+        max_load=duty.max_load,
+        pixel_costs=known,
         rng=random.SystemRandom(),
     )
+
+
+def _benchmark(state: Path) -> Benchmark:
+    """What was measured. A file that nobody can read is no reason not to work."""
+    try:
+        return load_benchmark(state)
+    except BadInput as error:
+        log.warning("benchmark.unreadable", extra={"error": str(error)})
+        return Benchmark()

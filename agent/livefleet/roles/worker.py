@@ -11,6 +11,7 @@ from livefleet.health import Reading
 from livefleet.kernel import BadInput, Condition, Status, run_duty
 from livefleet.roles.base import RoleContext, private_folder, read_secret
 from livefleet.roles.transcoding import open_transcoder
+from livefleet.spec import NodeSpec
 from livefleet.wire.worker import JOINED_ORCHESTRATOR, Worker
 
 __all__ = ["WorkerRole"]
@@ -48,6 +49,9 @@ class WorkerRole:
         """Stay joined until cancelled."""
         await run_duty("worker", self._serve, on_failure=self._failed)
 
+    def reprice(self, spec: NodeSpec) -> None:
+        """A worker quotes nothing."""
+
     def parts(self) -> Mapping[str, Any]:
         """The worker as it is now."""
         return {} if self._worker is None else {"worker": asdict(self._worker.snapshot())}
@@ -68,19 +72,22 @@ class WorkerRole:
 
     async def _serve(self) -> None:
         paths = self._spec.paths
-        async with (
-            open_transcoder(self._context, self._duty, paths.run / "media") as transcoder,
-            Worker(
-                orchestrator=self._settings.orchestrator,
-                secret=self._secret,
-                capacity=self._settings.capacity or self._duty.max_sessions,
-                transcoder=transcoder,
-                board=self._context.board,
-                rng=random.SystemRandom(),
-                drain_s=self._spec.service.stop_timeout_s / 2,
-            ) as self._worker,
-        ):
-            await asyncio.Event().wait()
+        try:
+            async with (
+                open_transcoder(self._context, self._duty, paths.run / "media") as transcoder,
+                Worker(
+                    orchestrator=self._settings.orchestrator,
+                    secret=self._secret,
+                    capacity=self._settings.capacity or transcoder.capacity,
+                    transcoder=transcoder,
+                    board=self._context.board,
+                    rng=random.SystemRandom(),
+                    drain_s=self._spec.service.stop_timeout_s / 2,
+                ) as self._worker,
+            ):
+                await asyncio.Event().wait()
+        finally:
+            self._worker = None
 
     def _failed(self, error: BaseException) -> None:
         self._context.board.report(

@@ -1,6 +1,7 @@
 """The fleet spec: what operators declare, read with positions and checked as a whole."""
 
 from livefleet.spec.ai import AiDuty, ModelEntry, Pipeline
+from livefleet.spec.declared_price import Currency, DeclaredPrice
 from livefleet.spec.digest import node_digest, to_yaml
 from livefleet.spec.fleet import FleetSpec, HostLayer, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
 from livefleet.spec.gpu import DriverSettings, GpuSelection
@@ -9,7 +10,8 @@ from livefleet.spec.load import Fleet, load_fleet, load_node, load_profile
 from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network, NetworkName
 from livefleet.spec.node import NodePaths, NodeSpec
-from livefleet.spec.pricing import Prices, TicketSettings
+from livefleet.spec.node_prices import declared_prices, needs_rate, reprice, restart_needed
+from livefleet.spec.pricing import FeedSettings, Prices, TicketSettings
 from livefleet.spec.problem import Problem, SpecError
 from livefleet.spec.profile import Origin, Origins
 from livefleet.spec.roles import (
@@ -26,8 +28,11 @@ from livefleet.spec.secrets import SecretToSend
 
 __all__ = [
     "AiDuty",
+    "Currency",
+    "DeclaredPrice",
     "DriverSettings",
     "Duties",
+    "FeedSettings",
     "Fleet",
     "FleetSpec",
     "GpuSelection",
@@ -60,10 +65,14 @@ __all__ = [
     "TicketSettings",
     "TranscodingDuty",
     "WorkerSettings",
+    "declared_prices",
     "fleet_schema",
     "load_fleet",
     "load_node",
     "load_profile",
+    "needs_rate",
     "node_digest",
+    "reprice",
+    "restart_needed",
     "to_yaml",
 ]

@@ -6,8 +6,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from livefleet.spec.declared_price import DeclaredPrice, Price
 from livefleet.spec.model import SpecModel
-from livefleet.spec.pricing import Price
+from livefleet.spec.pricing import GatewayAddress
 
 __all__ = ["AiDuty", "ModelEntry", "Pipeline"]
 
@@ -46,8 +47,11 @@ class ModelEntry(SpecModel):
     capacity: int = Field(default=1, ge=1)
     """Requests served at once."""
 
-    price: Price = Fraction(0)
-    """Wei per unit; for images a unit is a pixel of the output."""
+    price: Price = DeclaredPrice(Fraction(0))
+    """Price of a unit, in wei, gwei, ETH or USD; for images a unit is a pixel of the output."""
+
+    gateways: dict[GatewayAddress, Price] | None = None
+    """Price of a unit by gateway address, in place of `price`."""
 
 
 class AiDuty(SpecModel):

@@ -14,6 +14,7 @@ from livefleet.spec.check import Placed, check_fleet, check_node
 from livefleet.spec.document import Document, Place
 from livefleet.spec.explain import Locate, dotted, explain
 from livefleet.spec.fleet import FleetSpec, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
+from livefleet.spec.gateways_file import with_gateways_file
 from livefleet.spec.node import NodeSpec
 from livefleet.spec.problem import Problem, SpecError, did_you_mean
 from livefleet.spec.profile import LayerData, Origin, Origins, ProfileFolders, Trail, merge, normal, over
@@ -46,7 +47,7 @@ class _Assembly:
         self._document = document
         self._folders = folders
         self._problems: list[Problem] = list(document.problems)
-        self._data = _normal_fleet(mapping_of(document), document.place)
+        self._data = self._with_gateways_files(_normal_fleet(mapping_of(document), document.place))
         self._fleet_layer = self._layer_of_fleet()
         self._profiles: dict[str, LayerData | None] = {}
         self._merged: dict[tuple[str, ...], dict[str, Any]] = {}
@@ -66,6 +67,20 @@ class _Assembly:
         if self._problems or spec is None:
             raise SpecError(self._problems)
         return spec, {name: _finished(spec, *parts) for name, parts in nodes.items()}
+
+    def _with_gateways_files(self, data: dict[str, Any]) -> dict[str, Any]:
+        """The file with each layer's `gateways_file` read."""
+        file, top = self._document.file, self._document.place.children
+        layers = [(data, "defaults", top["defaults"])] if "defaults" in data else []
+        for kind in ("groups", "hosts"):
+            section = data.get(kind)
+            if isinstance(section, dict):
+                data[kind] = section = dict(section)
+                layers += [(section, name, top[kind].children[name]) for name in section]
+        for holder, name, place in layers:
+            holder[name], problems = with_gateways_file(holder[name], place, file)
+            self._problems += problems
+        return data
 
     def _spec(self) -> FleetSpec | None:
         """The file by itself, layer by layer."""
@@ -169,6 +184,8 @@ class _Assembly:
         if not isinstance(data, dict):
             return None
         self._problems += empty_sections(data, document.file, document.place)
+        data, problems = with_gateways_file(data, document.place, document.file)
+        self._problems += problems
         return LayerData(f"profile {name}", document.file, data, document.place)
 
     def _layer(self, name: str, trail: Trail) -> list[LayerData]:

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from livefleet.spec.declared_price import Currency
 from livefleet.spec.explain import dotted
 from livefleet.spec.network import NetworkName
 from livefleet.spec.node import NodeSpec
+from livefleet.spec.node_prices import declared_prices
 from livefleet.spec.problem import Problem, did_you_mean
 from livefleet.spec.profile import Origin, Origins, Trail
 from livefleet.spec.roles import Role
@@ -37,6 +39,7 @@ def check_node(
     yield from _role(node, say)
     yield from _chain(node, say)
     yield from _models(node, say)
+    yield from _prices(node, say)
 
 
 def check_fleet(nodes: Mapping[str, Placed]) -> Iterator[Problem]:
@@ -130,6 +133,17 @@ def _models(node: NodeSpec, say: Say) -> Iterator[Problem]:
         if (model.pipeline, model.model_id) in seen:
             yield say(("models", index), f"model `{model.model_id}` is listed twice for {model.pipeline}", "keep one")
         seen.add((model.pipeline, model.model_id))
+
+
+def _prices(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    feed = node.prices.feed
+    known = node.network.name is NetworkName.ARBITRUM_ONE or (feed is not None and feed.address is not None)
+    if not node.network.on_chain or node.role is not Role.ORCHESTRATOR or known:
+        return
+    for path, price in declared_prices(node):
+        if price.currency is Currency.USD:
+            hint = "give `prices.feed.address`; `livefleet devchain` prints one"
+            yield say(path, f"a price in USD needs a price feed, and {node.network.name} has none of its own", hint)
 
 
 def _problem(origins: Origins, path: Trail, message: str, hint: str) -> Problem:

@@ -30,7 +30,7 @@ def explain(
     """
     by_path: dict[Trail, list[Any]] = {}
     for item in error.errors(include_url=False):
-        if under and item["type"] == _UNKNOWN:
+        if under and (item["type"] == _UNKNOWN or item["loc"][-1:] == (_KEY,)):
             continue  # of a merged value: told where its layer stands
         by_path.setdefault(_data_path(item, data), []).append(item)
     problems = []

@@ -10,6 +10,7 @@ from livefleet.spec.assemble import Merged, assemble, empty_sections, locate_in,
 from livefleet.spec.document import read_document
 from livefleet.spec.explain import explain
 from livefleet.spec.fleet import FleetSpec, HostSettings, ProfileLayer
+from livefleet.spec.gateways_file import with_gateways_file
 from livefleet.spec.node import NodeSpec
 from livefleet.spec.problem import SpecError, did_you_mean
 from livefleet.spec.profile import Origins, ProfileFolders, normal
@@ -84,11 +85,12 @@ def load_fleet(path: Path, *, profiles: Sequence[Path] | None = None) -> Fleet:
 def load_node(path: Path) -> NodeSpec:
     """Read node.yaml. Raises SpecError with positions."""
     document = read_document(path)
-    problems = list(document.problems)
+    data, problems = with_gateways_file(mapping_of(document), document.place, document.file)
+    problems = [*document.problems, *problems]
     try:
-        node = NodeSpec.model_validate(mapping_of(document))
+        node = NodeSpec.model_validate(data)
     except ValidationError as error:
-        raise SpecError([*problems, *explain(error, NodeSpec, document.data, locate_in(document))]) from error
+        raise SpecError([*problems, *explain(error, NodeSpec, data, locate_in(document))]) from error
     if problems:
         raise SpecError(problems)
     return node

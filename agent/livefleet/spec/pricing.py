@@ -1,86 +1,61 @@
-"""Prices: exact rationals in wei per pixel (video) or per unit (AI)."""
+"""What work costs and what is asked of tickets, as declared."""
 
 import re
-from decimal import Decimal, InvalidOperation
 from fractions import Fraction
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from livefleet.spec.declared_price import Currency, DeclaredPrice, Price, parse_money, parse_price
 from livefleet.spec.model import SpecModel
+from livefleet.spec.network import EthAddress
 
-__all__ = ["Price", "Prices", "TicketSettings", "WeiAmount", "parse_price", "parse_wei"]
+__all__ = [
+    "FeedSettings",
+    "GatewayAddress",
+    "Price",
+    "Prices",
+    "TicketSettings",
+    "WeiAmount",
+    "is_address",
+    "parse_price",
+    "parse_wei",
+]
 
-_UNITS = {"wei": 1, "gwei": 10**9, "eth": 10**18}
-# Exponents of two digits at most: the numbers are made exact, and 1e999999999 would be a gigabyte.
-_AMOUNT = re.compile(r"^\s*([0-9][0-9_]*(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,2})?)\s*(wei|gwei|eth)?\s*$", re.IGNORECASE)
-_PRICE = re.compile(
-    r"^(?P<amount>.+?)(?:\s*(?:/|\bper\b)\s*(?P<units>[0-9][0-9_]*(?:[eE]\+?[0-9]{1,2})?)\s*(?:pixels|units)?)?$"
-)
-
-
-def parse_amount(text: str) -> Fraction:
-    """`1200`, `0.5 gwei`, `0.01 ETH` as an exact number of wei. Raises ValueError."""
-    match = _AMOUNT.match(text)
-    if match is None:
-        raise ValueError(f"{text!r} is not an amount; write for example '1200 wei', '0.5 gwei' or '0.01 eth'")
-    try:
-        number = Decimal(match[1].replace("_", ""))
-    except InvalidOperation as error:  # pragma: no cover -- the pattern admits decimals only
-        raise ValueError(f"{text!r} is not a number") from error
-    return Fraction(number) * _UNITS[(match[2] or "wei").lower()]
-
-
-def parse_price(value: Any) -> Fraction:
-    """`1200 wei`, `0.41 eth per 1e12 pixels`, a plain number or a Fraction as wei per pixel, exactly."""
-    if isinstance(value, bool):
-        raise ValueError("a price is a number or a text such as '1200 wei'")  # noqa: TRY004 -- pydantic wants ValueError
-    if isinstance(value, Fraction):
-        price = value
-    elif isinstance(value, int | float | Decimal):
-        price = Fraction(str(value))
-    else:
-        price = _price_of_text(str(value))
-    if price < 0:
-        raise ValueError("a price is not negative")
-    return price
-
-
-def _price_of_text(text: str) -> Fraction:
-    match = _PRICE.match(text)
-    if match is None:
-        raise ValueError("a price is empty; write for example '1200 wei'")
-    price = parse_amount(match["amount"])
-    if not match["units"]:
-        return price
-    units = Fraction(Decimal(match["units"].replace("_", "")))
-    if units == 0:
-        raise ValueError("a price per 0 pixels is none")
-    return price / units
+_ADDRESS: Final = re.compile(r"0x[0-9a-fA-F]{40}\Z")
 
 
 def parse_wei(value: Any) -> int:
     """An amount as whole wei. Raises ValueError for fractions of a wei."""
     if isinstance(value, bool):
         raise ValueError("an amount is a number or a text such as '0.5 gwei'")  # noqa: TRY004 -- pydantic wants ValueError
-    amount = Fraction(value) if isinstance(value, int) else parse_amount(str(value))
+    amount, currency = (Fraction(value), Currency.WEI) if isinstance(value, int) else parse_money(str(value))
+    if currency is not Currency.WEI:
+        raise ValueError(f"{value!r} is not an amount in wei; write wei, gwei or eth")
     if amount.denominator != 1:
         raise ValueError(f"{value!r} is not a whole number of wei")
     return int(amount)
 
 
-Price = Annotated[
-    Fraction,
-    BeforeValidator(parse_price),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": ["string", "number"], "examples": ["1200 wei", "0.41 eth per 1e12 pixels"]}),
-]
-"""Wei per pixel or unit as a Fraction; written back as `numerator/denominator`."""
-
 WeiAmount = Annotated[
     int, BeforeValidator(parse_wei), WithJsonSchema({"type": ["string", "integer"], "examples": ["8 gwei", 8000000000]})
 ]
 """Whole wei; `gwei` and `eth` understood."""
+
+
+def is_address(text: str) -> bool:
+    """Whether it is 0x and 40 hex digits."""
+    return _ADDRESS.match(text) is not None
+
+
+def _gateway_address(text: str) -> str:
+    if not is_address(text):
+        raise ValueError("a gateway is named by its address, 0x and 40 hex digits")
+    return text
+
+
+GatewayAddress = Annotated[str, AfterValidator(_gateway_address), WithJsonSchema({"type": "string"})]
+"""A gateway's 0x address, any case."""
 
 
 class TicketSettings(SpecModel):
@@ -96,14 +71,48 @@ class TicketSettings(SpecModel):
     """Gas that redeeming one ticket is reckoned at. None: 1,200,000 on Arbitrum, 350,000 elsewhere."""
 
 
+class FeedSettings(SpecModel):
+    """Where the worth of ETH in US dollars is read, for prices in USD: feeds with Chainlink's interface."""
+
+    address: EthAddress | None = None
+    """The feed's contract; its description says `ETH / USD` or `USD / ETH`. None: the network's own
+    (0x639Fe6ab55C921f74e7fac1ee960C0B6293ba612 on arbitrum-one-mainnet); required on devchain for prices in USD."""
+
+    second: EthAddress | None = None
+    """A feed of another kind or operator, asked when the first fails, is stale or jumps. None: there is none."""
+
+    max_age_s: int = Field(default=90_000, gt=0)
+    """Seconds after which an answer is stale. The default is 25 hours: ETH/USD answers at least daily."""
+
+    max_step_percent: int = Field(default=20, gt=0)
+    """A change larger than this from one look to the next is used once a second feed or a later look confirms it."""
+
+    poll_s: float = Field(default=60.0, gt=0)
+    """The least time between two looks."""
+
+
 class Prices(SpecModel):
-    """What work costs."""
+    """What work costs. Takes effect on a running node without a restart, except `feed` and `gas_window_s`."""
 
-    video: Price = Fraction(0)
-    """Wei per encoded pixel, for every gateway not named below. 0 works for free."""
+    video: Price = DeclaredPrice(Fraction(0))
+    """Price of an encoded pixel, for every gateway not named below, in wei, gwei, ETH or USD. 0 works for free."""
 
-    gateways: dict[str, Price] = {}
+    gateways: dict[GatewayAddress, Price] = {}
     """Video price by gateway address, in place of `video`."""
+
+    gateways_file: str | None = None
+    """Further ones in go-livepeer's JSON (`pricePerGateway`), relative to this file; what `gateways` says wins. Hosts
+    get its content, not the file."""
 
     auto_adjust: bool = True
     """Raise prices by the share that redeeming a ticket costs (go-livepeer's `autoAdjustPrice`)."""
+
+    max_overhead_percent: int | None = Field(default=None, ge=0)
+    """Upper limit of that share, percent of the price. None: there is none."""
+
+    gas_window_s: int | None = Field(default=None, ge=0, le=86_400)
+    """Quotes reckon with the median gas price of this many last seconds, so that a spike moves no price. None: 600. 0:
+    with the gas price of now."""
+
+    feed: FeedSettings | None = None
+    """Where the worth of ETH in US dollars is read. None: the network's own feed."""

@@ -1,7 +1,7 @@
 """Roles and duties."""
 
 from enum import StrEnum
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -39,8 +39,13 @@ class TranscodingDuty(SpecModel):
     encoder: Literal["auto", "software", "nvenc"] = "auto"
     """`auto` (NVENC where a declared GPU has it, else libx264), `software` or `nvenc`."""
 
-    max_sessions: int = Field(default=10, ge=1)
-    """Streams at once."""
+    max_sessions: Annotated[int, Field(ge=1)] | Literal["auto"] = 10
+    """Streams at once, at most: new ones are refused earlier when the machine has no room left. `auto`: as many as
+    `livefleet bench transcode --write` has found; without such a measurement the room alone decides."""
+
+    max_load: float = Field(default=0.8, gt=0)
+    """The share of the machine's cores (less what other programs use), and of each device's places, that the streams'
+    measured cost may take together before new streams are refused. Above 1 promises more than there is."""
 
 
 class RewardDuty(SpecModel):

@@ -3,7 +3,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 from aiohttp import web
 
-from livefleet.chain import Reverted, Rpc, WrongChain, connect
+from livefleet.chain import NoProtocol, Reverted, Rpc, WrongChain, connect
 from livefleet.kernel import BadInput, Transient
 from livefleet.spec import Network
 from tests.devchain.accounts import dev_signer
@@ -52,6 +52,15 @@ def _chain_1(_body):
 async def test_request__first_endpoint_is_of_no_use__the_same_call_goes_on_to_the_next(devchain, answer):
     async with _endpoint(answer) as url, Rpc([url, devchain.info.rpc], chain_id=devchain.info.chain_id) as rpc:
         assert await rpc.block_number() == await devchain.client.rpc.block_number()
+
+
+async def test_request__endpoint_with_a_key_in_it__is_not_told(caplog):
+    async with _endpoint(_broken) as url, Rpc([f"{url.replace('//', '//user:pass@')}/v2/KEY?k=KEY"], chain_id=1) as rpc:
+        with pytest.raises(Transient) as caught:
+            await rpc.block_number()
+    told = str(caught.value) + caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    assert url in told
+    assert not any(secret in told for secret in ("KEY", "user", "pass"))
 
 
 async def test_request__nobody_listens__goes_on_and_rests_the_dead_endpoint(devchain, caplog):
@@ -106,7 +115,7 @@ async def test_connect__wrong_chain_id_or_no_controller_there__is_refused(devcha
     network = devchain.info.network
     with pytest.raises(WrongChain, match="serves chain 1337, not 42161"):
         await connect(network.model_copy(update={"chain_id": 42161}))
-    with pytest.raises(WrongChain, match="no contract at the Controller's address"):
+    with pytest.raises(NoProtocol, match="no contract at the Controller's address"):
         await connect(network.model_copy(update={"controller": dev_signer(1).address}))
     with pytest.raises(BadInput, match="give the address of its Controller"):
         await connect(Network(name="devchain", rpc=(devchain.info.rpc,)))

@@ -2,7 +2,7 @@ import pytest
 
 from livefleet.chain import ChainHead
 from livefleet.kernel import BlockNumber, Round, Status, Wei
-from livefleet.roles.chain_side import chain_condition
+from livefleet.roles.chain_side import chain_condition, payments_condition
 
 pytestmark = pytest.mark.unit
 
@@ -22,3 +22,10 @@ def a_head(seen_at):
 def test_chain_condition__by_age_of_the_last_look(age, error, status, reason):
     condition = chain_condition(a_head(1000.0), 1000.0 + age, error)
     assert (condition.status, condition.reason) == (status, reason)
+
+
+def test_payments_condition__a_write_failed__keeps_the_node_from_being_ready():
+    assert payments_condition("").status is Status.TRUE
+    failed = payments_condition("OperationalError: disk full")
+    assert (failed.status, failed.gates_ready) == (Status.FALSE, True)
+    assert "disk full" in failed.message

@@ -1,8 +1,8 @@
 import pytest
 
 from livefleet.hardware import Fault, GpuSample, HardwareSnapshot, NvmlFault
-from livefleet.media import CPU, Device, DeviceKind
-from livefleet.roles.transcoding import devices_for
+from livefleet.media import CPU, Benchmark, Device, DeviceBenchmark, DeviceKind
+from livefleet.roles.transcoding import devices_for, session_limit
 from livefleet.spec import TranscodingDuty
 
 pytestmark = pytest.mark.unit
@@ -42,3 +42,29 @@ def test_software_or_none_declared__the_cpu(encoder, declared):
 
 def test_nvenc_demanded_without_gpu__nothing_rather_than_the_cpu():
     assert devices_for(TranscodingDuty(encoder="nvenc"), "all", NONE) == ()
+
+
+def a_record(device, limit, driver="580.1", cores=8.0):
+    return DeviceBenchmark(
+        device=device, kind=DeviceKind.NVIDIA, driver_version=driver, cores=cores, profiles=(), source="clip",
+        limit=limit, hardware_limit=limit, is_complete=True, duration_ratio=0.5, cpu_s_per_pixel=1e-8,
+        place_s_per_pixel=1e-8, in_bit_per_s=1.0, out_bit_per_s=1.0, measured_at="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "records", "limit"),
+    [
+        (7, (a_record(A, 3), a_record(B, 4)), 7),
+        ("auto", (a_record(A, 3), a_record(B, 4)), 7),
+        ("auto", (a_record(A, 3),), None),
+        ("auto", (), None),
+        ("auto", (a_record(A, 3), a_record(B, 4, driver="570.9")), None),
+        ("auto", (a_record(A, 3), a_record(B, 4, cores=4.0)), None),
+        ("auto", (a_record(A, 0), a_record(B, 0)), 0),
+    ],
+)
+def test_session_limit__declared_or_measured_on_this_machine(wanted, records, limit):
+    devices = devices_for(TranscodingDuty(), "all", TWO)
+    duty = TranscodingDuty(max_sessions=wanted)
+    assert session_limit(duty, devices, Benchmark(records), TWO.driver_version, 8.0) == limit

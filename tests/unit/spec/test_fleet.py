@@ -19,7 +19,7 @@ def test_load__readme_example__is_one_orchestrator(tmp_path: Path) -> None:
     fleet = a_fleet(tmp_path, README_EXAMPLE, cpu="gpus: none\n")
     node = fleet.node("gpu-1")
     assert (fleet.name, fleet.hosts) == ("demo", ("gpu-1",))
-    assert (node.role, node.gpus, node.profile, node.prices.video) == (Role.ORCHESTRATOR, "none", "cpu", 1200)
+    assert (node.role, node.gpus, node.profile, str(node.prices.video)) == (Role.ORCHESTRATOR, "none", "cpu", "1200")
     assert node.duties.reward
     assert node.duties.redemption
     assert node.duties.transcoding
@@ -49,7 +49,7 @@ def test_merge__host_over_groups_over_profile_over_defaults__origins_are_kept(tm
         big="driver: {branch: 580, flavour: proprietary}\n",
     )
     node, origins = fleet.node("a"), fleet.origins("a")
-    assert node.prices.video == 2
+    assert node.prices.video.amount == 2
     assert (node.driver.branch, node.driver.flavour) == (580, "open")
     assert (node.monitoring.log_level, node.monitoring.sample_every_s) == ("DEBUG", 3.0)
     layers = {
@@ -165,7 +165,7 @@ def test_problems__all_at_once__stand_in_the_order_of_the_file(tmp_path: Path) -
         ("a: {address: x, driver: {min_version: 570.26}, ORCH}", 'must be text, not `570.26`; write it in quotes: "57'),
         ("a/b: {address: x, role: monitor}", "fleet.yaml:5:3: `a/b` is not fit for a name; use letters"),
         ("a: [1]", "fleet.yaml:5:6: `a` must be a mapping, not a list"),
-        ("a: {address: x, prices: {video: 1 usd}, ORCH}", "5:35: `video`: '1 usd' is not an amount; write for example"),
+        ("a: {address: x, prices: {video: 1 btc}, ORCH}", "5:35: `video`: '1 btc' is not an amount; write for example"),
         ("a: {address: x, ORCH}\n  b: {address: x, root: /b, ORCH}", "6:7: hosts `a` and `b` have the same address"),
         ("a: {address: x, ORCH}\n  b: {address: x, root: /b, ORCH}", "6:77: hosts `a` and `b` have the same service_u"),
         (

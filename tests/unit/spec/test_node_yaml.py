@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from livefleet.spec import NodeSpec, SpecError, load_fleet, load_node, node_digest, to_yaml
+from livefleet.spec import Currency, DeclaredPrice, NodeSpec, SpecError, load_fleet, load_node, node_digest, to_yaml
 
 pytestmark = pytest.mark.unit
 
@@ -35,6 +35,7 @@ duties:
   transcoding:
     encoder: auto
     max_sessions: 2
+    max_load: 0.8
 gpus: all
 driver:
   install: true
@@ -89,6 +90,7 @@ def test_load_node__wrong__says_where(tmp_path: Path, text: str, told: str) -> N
 
 
 _WORDS = st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "S", "Zs"]), min_size=1, max_size=20)
+_PRICES = st.builds(DeclaredPrice, st.fractions(min_value=0), st.sampled_from(Currency))
 _NODES = st.fixed_dictionaries(
     {
         "fleet": _WORDS,
@@ -100,8 +102,8 @@ _NODES = st.fixed_dictionaries(
         ),
         "prices": st.fixed_dictionaries(
             {
-                "video": st.fractions(min_value=0),
-                "gateways": st.dictionaries(_WORDS, st.fractions(min_value=0), max_size=3),
+                "video": _PRICES,
+                "gateways": st.dictionaries(st.from_regex(r"0x[0-9a-fA-F]{40}", fullmatch=True), _PRICES, max_size=3),
             }
         ),
         "secrets": st.dictionaries(_WORDS.filter(lambda k: k != "<<"), _WORDS, max_size=3),

@@ -5,6 +5,7 @@ from livefleet.chain.contracts.contract import Contract
 from livefleet.chain.contracts.controller import Controller, contract_id
 from livefleet.chain.contracts.livepeer_token import LivepeerToken
 from livefleet.chain.contracts.minter import Minter
+from livefleet.chain.contracts.price_feed import PriceFeed
 from livefleet.chain.contracts.rounds_manager import RoundsManager
 from livefleet.chain.contracts.service_registry import ServiceRegistry
 from livefleet.chain.contracts.ticket_broker import TicketBroker
@@ -16,6 +17,7 @@ __all__ = [
     "Delegator",
     "LivepeerToken",
     "Minter",
+    "PriceFeed",
     "RoundsManager",
     "ServiceRegistry",
     "TicketBroker",
