@@ -43,7 +43,7 @@ async def compare(folder: Path) -> None:
     await inside.stdout.readline()  # loaded; from here on it only waits
     started = time.perf_counter()
     async with pool:
-        while not pool.advertised():  # noqa: ASYNC110 -- the pool is watched from outside, as a gateway would
+        while not pool.advertised():
             await asyncio.sleep(0.05)
         load_s = time.perf_counter() - started
         pool_ms, inside_ms = [], []

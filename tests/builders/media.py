@@ -121,7 +121,7 @@ def remuxed(
     data: bytes = b"",
     **options: str,
 ) -> bytes:
-    """The same packets in another container: `keep` by number and packet, `audio` copies of the sound, a data stream."""
+    """The same packets muxed again: `keep` by number and packet, `audio` copies of the sound, a data stream."""
     out = io.BytesIO()
     with av.open(io.BytesIO(segment)) as source, av.open(out, "w", format=suffix, options=options) as target:
         streams = {source.streams.video[0].index: [target.add_stream_from_template(source.streams.video[0])]}

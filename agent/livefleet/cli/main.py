@@ -18,8 +18,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("livefleet.cli.schema", "Print the JSON Schema of fleet.yaml, for editors."),
     "apply": ("livefleet.cli.apply", "Bring hosts to what the spec declares."),
     "status": ("livefleet.cli.status", "Ask every host how it is."),
+    "why": ("livefleet.cli.why", "Why a gateway would not select an orchestrator."),
+    "price": ("livefleet.cli.price", "Explain how a quoted price comes about."),
     "agent": ("livefleet.cli.agent", "Run or check the node agent (on a host)."),
     "gateway": ("livefleet.cli.gateway", "Be a paying gateway: transcode a file, make an image."),
+    "bench": ("livefleet.cli.bench", "Measure how many real-time sessions this machine holds."),
     "devchain": ("livefleet.cli.devchain", "A local chain with the protocol's contracts."),
 }
 

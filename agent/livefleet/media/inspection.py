@@ -13,8 +13,8 @@ from av.video.stream import VideoStream
 
 from livefleet.kernel import Pixels
 from livefleet.media.models import TranscodeError
+from livefleet.media.source import open_source
 from livefleet.media.timing import moment
-from livefleet.media.transcode import open_source
 
 __all__ = ["MediaInfo", "inspect"]
 

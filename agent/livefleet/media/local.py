@@ -1,60 +1,62 @@
 """The node's own devices as a `Transcoder`."""
 
 import asyncio
+import hashlib
 import itertools
 import logging
-import os
+import math
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from livefleet.kernel import Backoff, Blocking, Clock, ConditionBoard, SessionId
+from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
+from livefleet.media.admission import Admission, Cost, MachineLoad
 from livefleet.media.capabilities import capability_ids
+from livefleet.media.cores import busy_seconds, usable_cores
 from livefleet.media.device import Device, DeviceKind
-from livefleet.media.errors import WorkerLost
-from livefleet.media.messages import Done, Failed, RunJob
-from livefleet.media.models import Rendition, TranscodeError, TranscodeJob, TranscodeResult
+from livefleet.media.device_lane import READY_TIMEOUT_S, DeviceLane, Outcome, places_of, segment_deadline_s
+from livefleet.media.errors import WorkerAbsent, WorkerHung, WorkerLost
+from livefleet.media.metering import CpuReading
+from livefleet.media.models import Profile, TranscodeError, TranscodeJob, TranscodeResult
+from livefleet.media.other_load import OtherLoad
+from livefleet.media.poison import PoisonMemory
 from livefleet.media.rendition import check_job
-from livefleet.media.slots import Slots
-from livefleet.media.supervisor import DeviceWorker
 
-__all__ = ["LocalTranscoder", "segment_deadline_s"]
+__all__ = ["NO_LIMIT", "LocalTranscoder", "pixels_per_s"]
 
 log = logging.getLogger(__name__)
 
-_READY_TIMEOUT_S = 15.0
-_GIVE_UP_S = 2.0  # a job that is merely slow answers a cancellation within some frames
+NO_LIMIT = math.inf
+"""A `max_load` with which no session is refused for what it costs."""
+
 _SESSION_IDLE_S = 70.0
-_GPU_SLOTS = 4
-_QUEUE_PER_SLOT = 4
+_LOOK_EVERY_S = 1.0
+_UNMEASURED_SESSIONS = 10  # the network's usual number
+_QUEUE = 4  # segments of one session that wait behind the one at work
+_PASSTHROUGH_FPS = 30  # assumed of a source that keeps its own rate
+
+# What a pixel costs where nothing has been measured: x264 at its medium preset on one core of a cloud machine, and a
+# GPU whose scaling the CPU does. Gone with the first segment.
+_ASSUMED = {DeviceKind.CPU: Cost(cpu=6e-8, place=6e-8), DeviceKind.NVIDIA: Cost(cpu=2e-8, place=1e-8)}
 
 
-def segment_deadline_s(duration_ms: int) -> float:
-    """How long a segment may take before its worker counts as hanging: gateways have given it up long before."""
-    return max(8.0, 4 * duration_ms / 1000)
-
-
-@dataclass(slots=True)
-class _Lane:
-    """A device with the jobs that wait for it or are on it."""
-
-    worker: DeviceWorker
-    folder: Path
-    slots: Slots
-    jobs: int = 0
+def pixels_per_s(profiles: Sequence[Profile]) -> float:
+    """Pixels that a second of media is encoded into, over all profiles."""
+    return float(sum(p.width * p.height * ((p.fps / (p.fps_den or 1)) or _PASSTHROUGH_FPS) for p in profiles))
 
 
 @dataclass(slots=True)
 class _Session:
-    lane: _Lane
-    load: int  # pixels a second over all profiles
+    """What is open, besides its place in the book of costs."""
+
+    pixels_per_s: float
     last_used: float  # monotonic seconds
-    jobs: int = field(default=0)
+    jobs: int = 0
 
 
 class LocalTranscoder:
@@ -62,6 +64,11 @@ class LocalTranscoder:
 
     `run_dir` belongs to this object alone: segments pass through it as files, so it should be on tmpfs. What an earlier
     owner left there is removed. Entering waits until every device has been tried once, `ready_timeout_s` at most.
+
+    A new session is taken while all sessions' measured cost stays within `max_load` of the machine's cores and of its
+    device's places, and while fewer than `max_sessions` are open (None: any number). `pixel_costs`, by device id, are
+    what a benchmark has found; they serve until segments have been measured. `cores` None: those of the machine, less
+    what other processes are seen to use.
     """
 
     def __init__(
@@ -71,9 +78,12 @@ class LocalTranscoder:
         run_dir: Path,
         board: ConditionBoard,
         clock: Clock,
-        max_sessions: int = 10,
+        max_sessions: int | None = 10,
+        max_load: float = 0.8,
+        pixel_costs: Mapping[str, Cost] | None = None,
+        cores: float | None = None,
         drain_s: float = 5.0,
-        ready_timeout_s: float = _READY_TIMEOUT_S,
+        ready_timeout_s: float = READY_TIMEOUT_S,
         deadline_s: Callable[[int], float] = segment_deadline_s,
         rng: random.Random | None = None,
     ) -> None:
@@ -82,27 +92,47 @@ class LocalTranscoder:
         self._max_sessions = max_sessions
         self._drain_s = drain_s
         self._ready_timeout_s = ready_timeout_s
-        self._deadline_s = deadline_s
         self._ids = itertools.count(1)
         self._sessions: dict[SessionId, _Session] = {}
+        self._poison = PoisonMemory(clock)
         self._files = Blocking("media-files", workers=2)
         self._tasks = asyncio.TaskGroup()
         self._duties: list[asyncio.Task[None]] = []
         self._closing = False
+        self._jobs = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self._lanes = [
-            _make_lane(device, run_dir / f"device-{number}", board, rng or random.Random())
+        self._others = None if cores is not None else OtherLoad(busy_seconds, self._cpu_times, clock.monotonic)
+        rng = rng or random.Random()
+        self._lanes = {
+            device.id: DeviceLane(
+                device,
+                run_dir / f"device-{number}",
+                board=board,
+                rng=rng,
+                files=self._files,
+                now=clock.monotonic,
+                deadline_s=deadline_s,
+            )
             for number, device in enumerate(devices)
-        ]
+        }
+        self._admission = Admission(
+            {device.id: places_of(device) for device in devices},
+            {device.id: _ASSUMED[device.kind] for device in devices} | dict(pixel_costs or {}),
+            cores=cores or usable_cores(),
+            max_load=max_load,
+            max_sessions=max_sessions,
+        )
 
     async def __aenter__(self) -> Self:
         self._prepare_folder()
         await self._tasks.__aenter__()
-        self._duties = [self._tasks.create_task(lane.worker.run()) for lane in self._lanes]
+        self._duties = [self._tasks.create_task(lane.worker.run()) for lane in self._lanes.values()]
+        if self._others is not None:
+            self._duties.append(self._tasks.create_task(self._watch(self._others)))
         try:
             async with asyncio.timeout(self._ready_timeout_s):
-                for lane in self._lanes:
+                for lane in self._lanes.values():
                     await lane.worker.settled.wait()
         except TimeoutError:
             pass  # the conditions tell which device is not there yet
@@ -131,7 +161,7 @@ class LocalTranscoder:
     @property
     def capability_ids(self) -> frozenset[int]:
         """What every ready device can do; empty while none is ready."""
-        probes = [lane.worker.probe for lane in self._lanes if lane.worker.is_ready]
+        probes = [lane.worker.probe for lane in self._lanes.values() if lane.worker.is_ready]
         return frozenset.intersection(*(capability_ids(p) for p in probes if p is not None)) if probes else frozenset()
 
     @property
@@ -141,158 +171,153 @@ class LocalTranscoder:
         return len(self._sessions)
 
     @property
+    def load(self) -> MachineLoad:
+        """What the open sessions cost."""
+        self._drop_idle_sessions()
+        return self._admission.load
+
+    @property
+    def capacity(self) -> int:
+        """The number of sessions to tell where the wire wants one; what is taken depends on their cost."""
+        return _UNMEASURED_SESSIONS if self._max_sessions is None else max(1, self._max_sessions)
+
+    @property
     def worker_pids(self) -> dict[str, int | None]:
         """The worker process of each device, by device id."""
-        return {lane.worker.device.id: lane.worker.pid for lane in self._lanes}
+        return {lane.id: lane.worker.pid for lane in self._lanes.values()}
+
+    def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
+        """Whether a new session with these profiles would be taken now; without any, one like those that are open."""
+        self._drop_idle_sessions()
+        wanted = pixels_per_s(profiles) if profiles else None
+        return not self._closing and self._admission.room_for(wanted, self._usable()) is not None
+
+    def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
+        """Take a session in before its first segment, so that its place is safe; whether it is in now.
+
+        True for an open session. `transcode` does this by itself; it is for who must know before taking money.
+        """
+        self._drop_idle_sessions()
+        if session in self._sessions:
+            return True
+        wanted = pixels_per_s(profiles)
+        if self._closing or self._admission.open(session, wanted, self._usable()) is None:
+            return False
+        self._sessions[session] = _Session(wanted, self._clock.monotonic())
+        return True
 
     async def transcode(self, job: TranscodeJob) -> TranscodeResult:
         """Do the job on its session's device.
 
-        Raises TranscodeError: `TranscoderBusy` when too much waits already, `TranscoderStopped` when the worker was
-        lost twice, hung or is being closed, else what the segment deserves. Cancellation gives the job up.
+        Raises TranscodeError: `TranscoderBusy` for a new session that does not fit and where too much of a session
+        waits already, `TranscoderStopped` when the worker was lost twice, hung or is being closed,
+        `TranscoderInvalidVideo` for a segment known to take workers down, else what the segment deserves.
+        Cancellation gives the job up.
         """
         check_job(job)
         if self._closing:
             raise TranscodeError("TranscoderStopped", detail="the transcoder is being closed")
-        session = self._session(job)
-        async with self._admitted(session):
-            try:
-                return await self._attempt(job, session.lane, alone=False)
-            except WorkerLost as error:
-                log.warning("segment.retried", extra={"sequence": job.sequence, "error": str(error)})
-                session.lane = self._best_lane(session.lane)
-            try:
-                return await self._attempt(job, session.lane, alone=True)
-            except WorkerLost as error:
-                raise TranscodeError("TranscoderStopped", detail=str(error)) from error
+        if not self._lanes:
+            raise TranscodeError("TranscoderStopped", detail="the node has no transcoding device")
+        if len(self._poison) and self._poison.is_poison(await self._files.run(_digest, job)):
+            raise TranscodeError("TranscoderInvalidVideo", detail="this segment has taken worker processes down")
+        if not self.open_session(job.session, job.profiles):
+            raise TranscodeError("TranscoderBusy", detail=f"no room beside {len(self._sessions)} sessions")
+        session = self._sessions[job.session]
+        async with self._counted(session):
+            lane = self._lane_of(job.session)
+            outcome = await self._with_retry(job, session, lane)
+        return outcome.result
 
     async def end_session(self, session: SessionId) -> None:
         """Free the session's place. Unknown sessions are fine."""
-        self._sessions.pop(session, None)
+        self._close(session)
+
+    async def _watch(self, others: OtherLoad) -> None:
+        """Keep the book informed of what is left of the machine."""
+        while True:
+            others.look()
+            self._admission.cpu_of_others = others.cores
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def _cpu_times(self) -> list[CpuReading]:
+        return [used for lane in self._lanes.values() if (used := lane.worker.cpu_time()) is not None]
 
     def _prepare_folder(self) -> None:
         shutil.rmtree(self._run_dir, ignore_errors=True)
-        for lane in self._lanes:
+        for lane in self._lanes.values():
             lane.folder.mkdir(parents=True, mode=0o700)
-
-    def _session(self, job: TranscodeJob) -> _Session:
-        self._drop_idle_sessions()
-        session = self._sessions.get(job.session)
-        if session is None:
-            if len(self._sessions) >= self._max_sessions:
-                raise TranscodeError("TranscoderBusy", detail=f"{self._max_sessions} sessions are open")
-            load = sum(p.width * p.height * (p.fps // (p.fps_den or 1) or 30) for p in job.profiles)
-            session = _Session(self._best_lane(), load, self._clock.monotonic())
-            self._sessions[job.session] = session
-        elif not session.lane.worker.is_ready:
-            session.lane = self._best_lane(session.lane)
-        return session
 
     def _drop_idle_sessions(self) -> None:
         oldest = self._clock.monotonic() - _SESSION_IDLE_S
         for key in [k for k, s in self._sessions.items() if not s.jobs and s.last_used < oldest]:
-            del self._sessions[key]
+            self._close(key)
 
-    def _best_lane(self, staying: _Lane | None = None) -> _Lane:
-        """The least loaded device that is ready; without any, the one to stay on."""
-        if not self._lanes:
-            raise TranscodeError("TranscoderStopped", detail="the node has no transcoding device")
-        ready = [lane for lane in self._lanes if lane.worker.is_ready]
-        if not ready:
-            return staying or self._lanes[0]
-        loads = {id(lane): sum(s.load for s in self._sessions.values() if s.lane is lane) for lane in ready}
-        return min(ready, key=lambda lane: loads[id(lane)])
+    def _close(self, session: SessionId) -> None:
+        self._sessions.pop(session, None)
+        self._admission.close(session)
+
+    def _usable(self) -> list[str]:
+        """Devices for the next segment: those with a process, or all when one must be waited for anyway."""
+        return [lane.id for lane in self._lanes.values() if lane.worker.is_ready] or list(self._lanes)
+
+    def _lane_of(self, session: SessionId, *, avoid: DeviceLane | None = None) -> DeviceLane:
+        """Where the session's next segment goes, away from `avoid` if that can be. Ended sessions are served too."""
+        usable = self._usable()
+        others = [name for name in usable if avoid is None or name != avoid.id] or usable
+        known = session in self._admission
+        return self._lanes[self._admission.device_of(session, others) if known else others[0]]
 
     @asynccontextmanager
-    async def _admitted(self, session: _Session) -> AsyncIterator[None]:
-        lane = session.lane
-        limit = lane.worker.slots * (1 + _QUEUE_PER_SLOT)
-        if lane.jobs >= limit:
-            raise TranscodeError("TranscoderBusy", detail=f"{lane.jobs} segments wait for {lane.worker.device.id}")
-        lane.jobs += 1
+    async def _counted(self, session: _Session) -> AsyncIterator[None]:
+        if session.jobs > _QUEUE:
+            raise TranscodeError("TranscoderBusy", detail=f"{session.jobs} segments of the session are unfinished")
         session.jobs += 1
+        self._jobs += 1
         self._idle.clear()
         try:
             yield
         finally:
-            lane.jobs -= 1
             session.jobs -= 1
             session.last_used = self._clock.monotonic()
-            if not any(other.jobs for other in self._lanes):
+            self._jobs -= 1
+            if not self._jobs:
                 self._idle.set()
 
-    async def _attempt(self, job: TranscodeJob, lane: _Lane, *, alone: bool) -> TranscodeResult:
-        """One try. After a crash jobs are tried alone, so that only the one at fault is lost again."""
-        async with lane.slots.take(alone=alone), self._job_folder(lane) as (number, folder):
-            await lane.worker.wait_ready(_READY_TIMEOUT_S)
-            message = await self._files.run(_message, job, number, folder)
-            answer = await self._within_deadline(message, lane.worker, self._deadline_s(job.duration_ms))
-            if isinstance(answer, Failed):
-                raise TranscodeError(answer.text, detail=answer.detail)
-            return await self._files.run(_result, answer, message.outputs)
-
-    @asynccontextmanager
-    async def _job_folder(self, lane: _Lane) -> AsyncIterator[tuple[int, Path]]:
-        number = next(self._ids)
-        folder = lane.folder / f"job-{number}"
-        folder.mkdir(mode=0o700)
+    async def _with_retry(self, job: TranscodeJob, session: _Session, lane: DeviceLane) -> Outcome:
+        """Two tries; the second alone on its device, and on another one where there is one."""
         try:
-            yield number, folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
-
-    async def _within_deadline(self, message: RunJob, worker: DeviceWorker, deadline_s: float) -> Done | Failed:
-        """The worker's answer.
-
-        A job that is too slow is given up alone; one that cannot even give up takes its process along.
-        """
-        loop = asyncio.get_running_loop()
-        hung_at = loop.time() + deadline_s + _GIVE_UP_S
-        timers = (
-            loop.call_later(deadline_s, worker.cancel, message.id),
-            loop.call_at(hung_at, worker.kill, f"segment {message.sequence} hangs"),
-        )
-        try:
-            return await worker.execute(message)
+            return await self._attempt(job, session, lane, alone=False)
         except WorkerLost as error:
-            if loop.time() >= hung_at:
-                raise TranscodeError("TranscoderStopped", detail=f"no answer within {deadline_s:g} s") from error
-            raise
-        finally:
-            for timer in timers:
-                timer.cancel()
+            await self._blame(job, error)
+            other = self._lane_of(job.session, avoid=lane)
+            if isinstance(error, WorkerHung) and (other is lane or not other.worker.is_ready):
+                raise TranscodeError("TranscoderStopped", detail=str(error)) from error
+            log.warning("segment.retried", extra={"sequence": job.sequence, "device": other.id, "error": str(error)})
+        try:
+            outcome = await self._attempt(job, session, other, alone=True)
+        except WorkerLost as error:
+            await self._blame(job, error)
+            raise TranscodeError("TranscoderStopped", detail=str(error)) from error
+        if len(self._poison):
+            self._poison.acquit(await self._files.run(_digest, job))
+        return outcome
+
+    async def _attempt(self, job: TranscodeJob, session: _Session, lane: DeviceLane, *, alone: bool) -> Outcome:
+        outcome = await lane.attempt(job, next(self._ids), weight=session.pixels_per_s or 1.0, alone=alone)
+        pixels = sum(rendition.pixels for rendition in outcome.result.renditions)
+        media_s = job.duration_ms / 1000
+        self._admission.measured(job.session, lane.id, outcome.usage, media_s=media_s, pixels=pixels)
+        return outcome
+
+    async def _blame(self, job: TranscodeJob, error: WorkerLost) -> None:
+        """Remember a segment under which a process went away, unless it went because we are leaving."""
+        if self._closing or isinstance(error, WorkerAbsent):
+            return
+        strikes = self._poison.strike(await self._files.run(_digest, job))
+        log.warning("segment.suspected", extra={"sequence": job.sequence, "losses": strikes, "error": str(error)})
 
 
-def _make_lane(device: Device, folder: Path, board: ConditionBoard, rng: random.Random) -> _Lane:
-    slots = device.slots or (_GPU_SLOTS if device.kind is DeviceKind.NVIDIA else len(os.sched_getaffinity(0)))
-    backoff = Backoff(first_s=0.1, factor=2, cap_s=30)
-    worker = DeviceWorker(device, slots=slots, folder=folder, board=board, backoff=backoff, rng=rng)
-    return _Lane(worker, folder, Slots(slots))
-
-
-def _message(job: TranscodeJob, number: int, folder: Path) -> RunJob:
-    """The job as a worker gets it; a source in memory goes into a file."""
-    source = job.source
-    if isinstance(source, bytes):
-        source_file = folder / "source"
-        source_file.write_bytes(source)
-    else:
-        source_file = source.absolute()
-    return RunJob(
-        id=number,
-        sequence=job.sequence,
-        source=source_file,
-        outputs=tuple(folder / f"rendition-{index}" for index in range(len(job.profiles))),
-        duration_ms=job.duration_ms,
-        profiles=job.profiles,
-        orchestrator_id=job.orchestrator_id,
-        clip_from_ms=job.clip_from_ms,
-        clip_to_ms=job.clip_to_ms,
-    )
-
-
-def _result(answer: Done, outputs: Sequence[Path]) -> TranscodeResult:
-    renditions = (
-        Rendition(path.read_bytes(), pixels) for path, pixels in zip(outputs, answer.encoded_pixels, strict=True)
-    )
-    return TranscodeResult(tuple(renditions), answer.decoded_pixels)
+def _digest(job: TranscodeJob) -> bytes:
+    data = job.source if isinstance(job.source, bytes) else job.source.read_bytes()
+    return hashlib.sha256(data).digest()

@@ -18,8 +18,8 @@ from av.video.stream import VideoStream
 
 from livefleet.media.models import TranscodeError
 from livefleet.media.output import TS_OPTIONS
+from livefleet.media.source import open_source
 from livefleet.media.timing import moment, tick
-from livefleet.media.transcode import open_source
 
 __all__ = ["SourceSegment", "split"]
 

@@ -7,13 +7,14 @@ import random
 import signal
 import socket
 import sys
+import time
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from pathlib import Path
 
 from livefleet.kernel import Backoff, Condition, ConditionBoard, Status, run_duty
 from livefleet.media.device import Device
-from livefleet.media.errors import WorkerExited, WorkerLost
+from livefleet.media.errors import WorkerAbsent, WorkerExited, WorkerLost
 from livefleet.media.messages import (
     LENGTH_BYTES,
     Cancel,
@@ -27,6 +28,7 @@ from livefleet.media.messages import (
     frame,
     parse_from_worker,
 )
+from livefleet.media.metering import CpuReading
 from livefleet.media.probe import Probe
 
 __all__ = ["CONDITION", "DeviceWorker"]
@@ -77,6 +79,16 @@ class DeviceWorker:
         """The process's id while there is one."""
         return None if self._process is None else self._process.pid
 
+    def cpu_time(self) -> CpuReading | None:
+        """The process's id and the CPU seconds that all its threads have used; None while there is no process."""
+        pid = self.pid
+        if pid is None:
+            return None
+        try:
+            return pid, time.clock_gettime(_cpu_clock(pid))
+        except OSError:  # it has ended this very moment
+            return None
+
     async def run(self) -> None:
         """Have a process until cancelled."""
         self._report(Status.UNKNOWN, "Starting", "the worker process is being started")
@@ -94,19 +106,19 @@ class DeviceWorker:
             self._board.withdraw(CONDITION, self.device.id)
 
     async def wait_ready(self, timeout_s: float) -> None:
-        """Wait for a process to take jobs. Raises WorkerLost when none comes in time."""
+        """Wait for a process to take jobs. Raises WorkerAbsent when none comes in time."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._ready.wait()
         except TimeoutError:
-            raise WorkerLost(f"no worker process for {self.device.id} within {timeout_s:g} s") from None
+            raise WorkerAbsent(f"no worker process for {self.device.id} within {timeout_s:g} s") from None
         if self._closed:
-            raise WorkerLost(f"the worker of {self.device.id} is closed")
+            raise WorkerAbsent(f"the worker of {self.device.id} is closed")
 
     async def execute(self, job: RunJob) -> Done | Failed:
         """Have a job done. Raises WorkerLost when the process goes away; cancellation gives the job up."""
         if self._writer is None:
-            raise WorkerLost(f"no worker process for {self.device.id}")
+            raise WorkerAbsent(f"no worker process for {self.device.id}")
         answer: asyncio.Future[Done | Failed] = asyncio.get_running_loop().create_future()
         self._pending[job.id] = answer
         try:
@@ -197,6 +209,11 @@ class DeviceWorker:
 
     def _report(self, status: Status, reason: str, message: str) -> None:
         self._board.report(Condition(CONDITION, status, reason, message, subject=self.device.id))
+
+
+def _cpu_clock(pid: int) -> int:
+    """The number of another process's CPU clock, as clock_getcpuclockid(3) makes it; Python has no name for it."""
+    return (~pid << 3) | 2
 
 
 def _environment(device: Device, ours: Mapping[str, str]) -> dict[str, str]:

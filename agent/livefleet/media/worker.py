@@ -7,8 +7,10 @@ its environment, leaves no core file, is the first that the kernel ends when mem
 import argparse
 import ctypes
 import logging
+import math
 import os
 import resource
+import select
 import signal
 import socket
 import threading
@@ -18,17 +20,21 @@ from pathlib import Path
 import av
 
 from livefleet.kernel import SessionId
+from livefleet.media.cores import usable_cores
 from livefleet.media.device import Device, DeviceKind
-from livefleet.media.messages import Cancel, Done, Failed, FromWorker, Ready, RunJob, frame, receive
+from livefleet.media.heap import Heap
+from livefleet.media.messages import Cancel, Done, Failed, FromWorker, Ready, RunJob, ToWorker, frame, receive
 from livefleet.media.models import TranscodeError, TranscodeJob
 from livefleet.media.probing import probe_device
-from livefleet.media.transcode import transcode_to_files
+from livefleet.media.transcode import initial_demand, transcode_to_files
+from livefleet.media.turns import Turns
 
 __all__ = ["main"]
 
 _PR_SET_PDEATHSIG = 1
 _NICENESS = 5  # the agent answers gateways within their 500 ms even when every core encodes
 _OOM_SCORE = "500"
+_IDLE_S = 5.0  # a live stream's next segment comes sooner
 
 
 class _Worker:
@@ -36,12 +42,14 @@ class _Worker:
         self._connection = connection
         self._device = device
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="job")
+        self._turns = Turns(math.inf if device.kind is DeviceKind.NVIDIA else usable_cores())
+        self._heap = Heap()
         self._sending = threading.Lock()
         self._cancelled: dict[int, threading.Event] = {}
 
     def serve(self) -> None:
         """Take messages until the agent has gone."""
-        while (message := receive(self._connection)) is not None:
+        while (message := self._next_message()) is not None:
             match message:
                 case RunJob():
                     self._cancelled[message.id] = threading.Event()
@@ -49,6 +57,12 @@ class _Worker:
                 case Cancel(id=number):
                     if (event := self._cancelled.get(number)) is not None:
                         event.set()
+
+    def _next_message(self) -> ToWorker | None:
+        while not select.select([self._connection], [], [], _IDLE_S)[0]:
+            if not self._cancelled:  # keyed by the jobs there are
+                self._heap.give_back()
+        return receive(self._connection)
 
     def send(self, message: FromWorker) -> None:
         """Any thread may answer."""
@@ -71,7 +85,14 @@ class _Worker:
             clip_to_ms=message.clip_to_ms,
         )
         try:
-            outcome = transcode_to_files(job, message.outputs, kind=self._device.kind, is_cancelled=cancelled.is_set)
+            with self._turns.take(initial_demand(job.profiles), cancelled.is_set) as turn:
+                outcome = transcode_to_files(
+                    job,
+                    message.outputs,
+                    kind=self._device.kind,
+                    is_cancelled=cancelled.is_set,
+                    on_demand=turn.demand,
+                )
         except TranscodeError as error:
             return Failed(message.id, error.text, error.detail)
         except Exception as error:  # noqa: BLE001 -- the agent decides; this process serves other jobs
