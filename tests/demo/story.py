@@ -85,7 +85,8 @@ class Story:
         """Stop what runs; remove the folder unless told to keep it."""
         if self._fleet.exists():
             self._step("taking the node off this machine")
-            self._livefleet("apply", "--fleet", str(self._fleet), "--remove", "--yes")
+            purge = () if keep else ("--purge",)
+            self._livefleet("apply", "--fleet", str(self._fleet), "--remove", *purge, "--yes")
         self._step("stopping the local chain")
         await Devchain.down(self._folder / "chain")
         if not keep:

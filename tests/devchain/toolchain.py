@@ -1,10 +1,11 @@
-"""anvil and the Solidity compiler from npm, pinned by package.json, in a cache folder; each content compiled once."""
+"""anvil and the Solidity compiler from npm, pinned here, in a cache folder; each content compiled once."""
 
 import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +18,8 @@ from livefleet.kernel import BadInput, OutsideWorld
 __all__ = ["Artifact", "Toolchain", "compile_contracts", "default_cache", "install"]
 
 HERE = Path(__file__).resolve().parent
+_ANVIL, _SOLC = "1.7.1", "0.8.30"
+_PLATFORMS = {"x86_64": "linux-amd64", "aarch64": "linux-arm64"}
 _SETTINGS = {
     "optimizer": {"enabled": True, "runs": 200},
     "outputSelection": {"*": {"*": ["evm.bytecode.object", "storageLayout"]}},
@@ -46,17 +49,18 @@ def default_cache() -> Path:
 
 
 def install(cache: Path) -> Toolchain:
-    """Install what package.json pins unless it is there. Raises BadInput without npm, OutsideWorld when npm fails."""
-    manifest = (HERE / "package.json").read_bytes()
-    folder = cache / f"npm-{hashlib.sha256(manifest).hexdigest()[:12]}"
+    """Install both unless they are there. Raises BadInput without npm, OutsideWorld when npm fails."""
+    # Not `@foundry-rs/anvil`, which has the program's package as an optional dependency: npm drops such a one without
+    # a word where node is older than its `engines` (Debian 12 has node 18), though the program itself needs no node.
+    if platform.machine() not in _PLATFORMS:
+        raise OutsideWorld(f"npm has no anvil for {platform.machine()} ({' and '.join(_PLATFORMS)} it has)")
+    anvil = f"@foundry-rs/anvil-{_PLATFORMS[platform.machine()]}"
+    folder = cache / f"npm-anvil-{_ANVIL}-solc-{_SOLC}"
     with _locked(cache):
         if not folder.exists():
-            _npm_install(manifest, folder)
+            _npm_install([f"{anvil}@{_ANVIL}", f"solc@{_SOLC}"], folder)
     modules = folder / "node_modules"
-    binaries = sorted(modules.glob("@foundry-rs/anvil-*/bin/anvil"))
-    if not binaries:
-        raise OutsideWorld(f"npm has no anvil for this machine; {modules} lacks @foundry-rs/anvil-<platform>")
-    return Toolchain(anvil=binaries[0], node_modules=modules)
+    return Toolchain(anvil=modules / anvil / "bin/anvil", node_modules=modules)
 
 
 def compile_contracts(toolchain: Toolchain, cache: Path) -> dict[str, Artifact]:
@@ -80,15 +84,15 @@ def compile_contracts(toolchain: Toolchain, cache: Path) -> dict[str, Artifact]:
     }
 
 
-def _npm_install(manifest: bytes, folder: Path) -> None:
+def _npm_install(packages: list[str], folder: Path) -> None:
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         raise BadInput("the local chain needs node and npm; on Debian or Ubuntu: apt-get install nodejs npm")
     scratch = Path(tempfile.mkdtemp(prefix="npm-", dir=folder.parent))
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--no-save", "--loglevel=error"]
     try:
-        (scratch / "package.json").write_bytes(manifest)
         done = subprocess.run(
-            [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--no-package-lock", "--loglevel=error"],
+            [npm, "install", f"--prefix={scratch}", *options, *packages],
             cwd=scratch,
             capture_output=True,
             text=True,
@@ -96,7 +100,7 @@ def _npm_install(manifest: bytes, folder: Path) -> None:
             check=False,
         )
         if done.returncode != 0:
-            raise OutsideWorld(f"npm could not install anvil and solc:\n{done.stderr.strip()[-2000:]}")
+            raise OutsideWorld(f"npm could not install {' and '.join(packages)}:\n{done.stderr.strip()[-2000:]}")
         scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
