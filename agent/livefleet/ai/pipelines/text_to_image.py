@@ -2,6 +2,7 @@
 # diffusers annotates half of its functions.
 # mypy: disable-error-code="no-untyped-call"
 
+import copy
 import inspect
 import io
 import logging
@@ -26,7 +27,8 @@ log = logging.getLogger(__name__)
 class TextToImage:
     """One set of weights, and as many pipelines over it as there may be jobs at once.
 
-    A diffusers pipeline keeps the state of a job in its scheduler, so two jobs never share one; weights are only read.
+    A diffusers pipeline keeps the state of a job in its scheduler, and a tokenizer keeps the padding that it was last
+    asked for: two jobs at once share neither. Weights are only read.
     """
 
     def __init__(self, settings: RunnerSettings) -> None:
@@ -46,7 +48,8 @@ class TextToImage:
         self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(settings.capacity):
             scheduler = type(first.scheduler).from_config(first.scheduler.config)
-            pipeline = type(first)(**{**first.components, "scheduler": scheduler}, **_flags_of(first))
+            parts = {**first.components, **_own_tokenizers(first), "scheduler": scheduler}
+            pipeline = type(first)(**parts, **_flags_of(first))
             pipeline.set_progress_bar_config(disable=True)
             self._free.put(pipeline)
 
@@ -131,6 +134,12 @@ def _checking(stop: Stop) -> Callable[..., dict[str, Any]]:
         return tensors
 
     return at_step_end
+
+
+def _own_tokenizers(pipeline: Any) -> dict[str, Any]:
+    from transformers import PreTrainedTokenizerBase
+
+    return {n: copy.deepcopy(p) for n, p in pipeline.components.items() if isinstance(p, PreTrainedTokenizerBase)}
 
 
 def _flags_of(pipeline: Any) -> dict[str, Any]:
