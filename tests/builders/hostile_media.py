@@ -153,6 +153,12 @@ class WorkerProcess:
             self._process.kill()
             self._process.wait()
 
+    @property
+    def peak_memory_mb(self) -> int:
+        """The most that the process has held."""
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) // 1024
+
     def run(self, data: bytes, deadline_s: float) -> Done | Failed:
         """What the worker makes of a segment. Raises WorkerDied."""
         source = self._folder / "source"

@@ -1,5 +1,7 @@
 """The real worker process under damaged segments: it answers every one, and blames the segment."""
 
+import struct
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from livefleet.media.inspection import inspect
 from livefleet.media.messages import Done
 from tests.builders.hostile_media import KINDS, NOT_PUNISHED, Damage, WorkerProcess, damaged, seeds
+from tests.builders.media import a_clip
 
 pytestmark = pytest.mark.component
 
@@ -53,8 +56,12 @@ def test_worker__noise__is_answered(worker, data, sync):
     check(worker, data)
 
 
-def test_worker__huge_picture_claimed__costs_no_memory(worker):
-    """An SPS of some bytes can claim any size: the whole of a stream says 16384x16384 here, in 12 kB."""
-    from livefleet.media.failures import of_source  # noqa: F401 -- the module that names the texts has to load
-
-    assert "VmHWM" in open(f"/proc/{worker._process.pid}/status").read()
+def test_worker__huge_picture_claimed__is_refused_before_it_takes_memory(worker):
+    clip = a_clip(0.2, suffix=".webm", codec="libvpx", width=160, height=96, audio=False)
+    assert isinstance(worker.run(clip, DEADLINE_S), Done)
+    start_code = b"\x9d\x01\x2a"
+    assert start_code in clip
+    before = worker.peak_memory_mb
+    at = clip.index(start_code) + len(start_code)
+    check(worker, clip[:at] + struct.pack("<HH", 16383, 16383) + clip[at + 4 :])
+    assert worker.peak_memory_mb - before < 200

@@ -46,7 +46,8 @@ def test_nvenc_demanded_without_gpu__nothing_rather_than_the_cpu():
 
 def a_record(device, limit, driver="580.1", cores=8.0):
     return DeviceBenchmark(
-        device=device, kind=DeviceKind.NVIDIA, driver_version=driver, cores=cores, profiles=(), source="clip",
+        device=device, kind=DeviceKind.NVIDIA, driver_version=driver, cores=cores, cores_of_others=0.0, profiles=(),
+        source="clip",
         limit=limit, hardware_limit=limit, is_complete=True, duration_ratio=0.5, cpu_s_per_pixel=1e-8,
         place_s_per_pixel=1e-8, in_bit_per_s=1.0, out_bit_per_s=1.0, measured_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip

@@ -112,7 +112,7 @@ _NODES = st.fixed_dictionaries(
 
 
 @given(_NODES)
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_node_yaml__any_node__survives_the_way(tmp_path: Path, data: dict[str, Any]) -> None:
     node = NodeSpec.model_validate(data)
     file = tmp_path / "node.yaml"
