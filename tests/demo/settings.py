@@ -33,8 +33,8 @@ hosts:
       listen: 127.0.0.1:{front_door}
       key: orchestrator
       # Dear and winning often, so that some seconds show what takes days on the live network.
-      ticket: {{expected_value: 1000 gwei, max_face_value: 4000 gwei}}
-    prices: {{video: 100000 wei}}
+      ticket: {{expected_value: 2000 gwei, max_face_value: 4000 gwei}}
+    prices: {{video: 150000 wei}}
     models:
       - {{pipeline: text-to-image, model_id: {model}, source: models/tiny-random, price: 2000000 wei}}
     monitoring: {{admin_listen: 127.0.0.1:{admin}}}
