@@ -124,14 +124,15 @@ async def main() -> int:
                 await asyncio.gather(*(transcoder.transcode(job) for job in jobs))
                 return time.perf_counter() - started, cpu_of(pid) - cpu
 
-            def many(threads: int | None) -> float:
-                started = time.perf_counter()
+            def many(threads: int | None) -> tuple[float, float]:
+                before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
                 running = [
                     subprocess.Popen(cli_command(source, Path(tempfile.mkdtemp(dir=folder)), threads))
                     for _ in range(streams)
                 ]
                 assert not any(process.wait() for process in running)
-                return time.perf_counter() - started
+                wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+                return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
             idle = memory_mb(pid, "VmRSS")
             peaks: dict[int, int] = {}
@@ -146,9 +147,11 @@ async def main() -> int:
                 rows.setdefault("CPU, one stream, over cli 1 thread", []).append(cpu / cpu1)
                 rows.setdefault("wall, one stream, over cli 1 thread", []).append(wall / wall1)
                 rows.setdefault("wall, one stream, over cli default threads", []).append(wall / wall_n)
-                wall, _ = await ours(streams)
-                rows.setdefault(f"segments/s, {streams} streams, over cli 1 thread", []).append(many(1) / wall)
-                rows.setdefault(f"segments/s, {streams} streams, over cli default", []).append(many(None) / wall)
+                (wall, cpu), (wall1, cpu1), (wall_n, cpu_n) = await ours(streams), many(1), many(None)
+                rows.setdefault(f"segments/s, {streams} streams, over cli 1 thread", []).append(wall1 / wall)
+                rows.setdefault(f"segments/s, {streams} streams, over cli default", []).append(wall_n / wall)
+                rows.setdefault(f"CPU, {streams} streams, over cli 1 thread", []).append(cpu / cpu1)
+                rows.setdefault(f"CPU, {streams} streams, over cli default threads", []).append(cpu / cpu_n)
             print(f"{given.pairs} pairs, {cores} cores, load {os.getloadavg()[0]:.1f}: min / median / max")
             for name, ratios in rows.items():
                 show(name, ratios)

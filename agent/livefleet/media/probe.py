@@ -13,3 +13,4 @@ class Probe:
     encoders: tuple[str, ...]  # FFmpeg's names of those that opened
     proven_ids: tuple[int, ...]  # optional capability ids whose sample came through a real transcode
     problem: str = ""  # why the device is of no use; empty when it is fine
+    encoder_sessions: int = 0  # encoders that could be open at once, where the driver sets a limit; 0: none was met

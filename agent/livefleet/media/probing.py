@@ -1,5 +1,6 @@
 """Try a device: open its encoders, transcode samples of every optional input. For worker processes only."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -8,7 +9,7 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from livefleet.kernel import SessionId
-from livefleet.media.device import Device
+from livefleet.media.device import Device, DeviceKind
 from livefleet.media.inspection import inspect
 from livefleet.media.models import Profile, TranscodeError, TranscodeJob, VideoCodec
 from livefleet.media.probe import Probe
@@ -16,9 +17,10 @@ from livefleet.media.rendition import encoder_name
 from livefleet.media.sample import make_clip
 from livefleet.media.transcode import transcode_to_files
 
-__all__ = ["opens", "probe_device"]
+__all__ = ["opens", "probe_device", "session_limit"]
 
 _FRAMES = 6
+_MOST_SESSIONS = 32  # consumer GPUs stop at 3 to 12, by driver; a job takes one a rendition
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +50,34 @@ _TRIALS = (
 def opens(encoder: str) -> str:
     """Empty when the encoder opens, else why not. The only honest test: not every GPU with NVDEC has NVENC."""
     try:
-        context = av.CodecContext.create(encoder, "w")
-        assert isinstance(context, VideoCodecContext)
-        context.width, context.height, context.pix_fmt = 256, 144, "yuv420p"
-        context.time_base = Fraction(1, 30)
-        context.framerate = Fraction(30)
-        context.thread_count = 1
-        if encoder == "libx265":
-            context.options = {"x265-params": "log-level=none:pools=none"}
-        context.open(strict=True)
+        _open(encoder)
     except (av.FFmpegError, av.codec.codec.UnknownCodecError) as error:
         return f"{encoder}: {error}"
     return ""
+
+
+def session_limit(open_one: Callable[[], object], most: int = _MOST_SESSIONS) -> int:
+    """How many encoders can be open at once, found by trying; 0 when all of `most` open. `open_one` opens another."""
+    held: list[object] = []
+    while len(held) < most:
+        try:
+            held.append(open_one())
+        except av.FFmpegError:
+            return len(held)
+    return 0
+
+
+def _open(encoder: str) -> VideoCodecContext:
+    context = av.CodecContext.create(encoder, "w")
+    assert isinstance(context, VideoCodecContext)
+    context.width, context.height, context.pix_fmt = 256, 144, "yuv420p"
+    context.time_base = Fraction(1, 30)
+    context.framerate = Fraction(30)
+    context.thread_count = 1
+    if encoder == "libx265":
+        context.options = {"x265-params": "log-level=none:pools=none"}
+    context.open(strict=True)
+    return context
 
 
 def probe_device(device: Device, folder: Path) -> Probe:
@@ -67,11 +85,13 @@ def probe_device(device: Device, folder: Path) -> Probe:
     problem = opens(device.encoder)
     if problem:
         return Probe(device.id, (), (), problem)
+    is_limited = device.kind is DeviceKind.NVIDIA
     encoders = {encoder_name(device.kind, codec) for codec in (VideoCodec.H264, VideoCodec.H265)}
     return Probe(
         device_id=device.id,
         encoders=tuple(sorted(name for name in encoders if not opens(name))),
         proven_ids=tuple(trial.id for trial in _TRIALS if _passes(trial, device, folder)),
+        encoder_sessions=session_limit(lambda: _open(device.encoder)) if is_limited else 0,
     )
 
 

@@ -1,4 +1,4 @@
-"""Jobs of one process in turn: the next begins when those before it leave a core unused.
+"""Jobs of one process in turn: the next begins when those before it are about to leave a core unused.
 
 One job uses more than one core by itself. Running as many at once as there are cores makes none of them faster, but
 holds their memory (mostly x264's lookahead, tens of megabytes an encoder) at the same time.
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 __all__ = ["Turn", "Turns"]
 
 _LOOK_EVERY_S = 0.05
+_SPARE = 1  # threads beyond the cores: those of one job wait for each other at times
 
 
 class Turn:
@@ -55,7 +56,7 @@ class Turns:
                 self._changed.notify_all()
 
     def _is_next(self, turn: Turn) -> bool:
-        return self._waiting[0] is turn and (not self._demands or sum(self._demands.values()) <= self._cores)
+        return self._waiting[0] is turn and (not self._demands or sum(self._demands.values()) <= self._cores + _SPARE)
 
     def _set(self, turn: Turn, cores: float) -> None:
         with self._changed:

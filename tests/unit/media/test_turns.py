@@ -44,12 +44,12 @@ def test_turns__a_core_is_left__the_next_begins_beside():
 def test_turns__cores_are_taken__the_next_waits_until_less_is_asked():
     turns, entered = Turns(2), []
     leave = threading.Event()
-    first = entering(turns, 2.5, entered, leave)
+    first = entering(turns, 3.5, entered, leave)
     assert settle(lambda: len(entered) == 1)
-    second = entering(turns, 2.5, entered, leave)
-    assert not second.join(0.15)
+    second = entering(turns, 3.5, entered, leave)
+    second.join(0.15)
     assert len(entered) == 1
-    entered[0].demand(2)
+    entered[0].demand(3)
     assert settle(lambda: len(entered) == 2)
     leave.set()
     first.join()
