@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from livefleet.kernel import ConditionBoard, SessionId, Status, SystemClock
+from livefleet.kernel import SessionId, Status, SystemClock
 from livefleet.media import (
     CPU,
     NO_LIMIT,
@@ -21,32 +21,11 @@ from livefleet.media import (
     Transcoder,
 )
 from livefleet.media.inspection import inspect
-from tests.builders.media import a_job, a_profile, a_segment
+from tests.builders.media import a_job, a_profile
 
 pytestmark = pytest.mark.component
 
 PATIENCE_S = 60
-
-
-@pytest.fixture(scope="module")
-def segment():
-    return a_segment()
-
-
-@pytest.fixture(scope="module")
-def long_segment():
-    """Takes about a second at the size of `heavy`."""
-    return a_segment(2, width=640, height=360)
-
-
-@pytest.fixture
-def heavy():
-    return a_profile(width=1280, height=720, bitrate=2_000_000)
-
-
-@pytest.fixture
-def board():
-    return ConditionBoard(SystemClock())
 
 
 @pytest.fixture

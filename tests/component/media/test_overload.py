@@ -9,16 +9,11 @@ import pytest
 from livefleet.kernel import ConditionBoard, SessionId, SystemClock
 from livefleet.media import CPU, Cost, Device, LocalTranscoder, TranscodeError, pixels_per_s
 from livefleet.media.inspection import inspect
-from tests.builders.media import a_job, a_profile, a_segment
+from tests.builders.media import a_job, a_profile
 
 pytestmark = pytest.mark.component
 
 PATIENCE_S = 60
-
-
-@pytest.fixture(scope="module")
-def segment():
-    return a_segment()
 
 
 @pytest.fixture

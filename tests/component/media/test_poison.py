@@ -10,7 +10,7 @@ import pytest
 from livefleet.kernel import ConditionBoard, SystemClock
 from livefleet.media import CPU, NO_LIMIT, Device, LocalTranscoder, TranscodeError
 from livefleet.media.inspection import inspect
-from tests.builders.media import a_job, a_profile, a_segment
+from tests.builders.media import a_job, a_segment
 
 pytestmark = pytest.mark.component
 
@@ -18,19 +18,8 @@ PATIENCE_S = 60
 
 
 @pytest.fixture(scope="module")
-def long_segment():
-    """Takes about a second at the size of `heavy`."""
-    return a_segment(2, width=640, height=360)
-
-
-@pytest.fixture(scope="module")
 def other_segment():
     return a_segment()
-
-
-@pytest.fixture
-def heavy():
-    return a_profile(width=1280, height=720, bitrate=2_000_000)
 
 
 @pytest.fixture

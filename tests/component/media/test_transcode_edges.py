@@ -28,11 +28,6 @@ from tests.builders.media import (
 pytestmark = pytest.mark.component
 
 
-@pytest.fixture(scope="module")
-def segment():
-    return a_segment()
-
-
 @pytest.fixture
 def transcode(tmp_path):
     """Do a job in this process; the outcome and the renditions' bytes. Reported pixels are held against the decoded."""

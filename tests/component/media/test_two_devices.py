@@ -7,29 +7,14 @@ import signal
 
 import pytest
 
-from livefleet.kernel import ConditionBoard, SessionId, Status, SystemClock
+from livefleet.kernel import SessionId, Status, SystemClock
 from livefleet.media import NO_LIMIT, TRANSCODER_READY, Device, LocalTranscoder
 from livefleet.media.inspection import inspect
-from tests.builders.media import a_job, a_profile, a_segment
+from tests.builders.media import a_job
 
 pytestmark = pytest.mark.component
 
 PATIENCE_S = 60
-
-
-@pytest.fixture(scope="module")
-def long_segment():
-    return a_segment(2, width=640, height=360)
-
-
-@pytest.fixture
-def heavy():
-    return a_profile(width=1280, height=720, bitrate=2_000_000)
-
-
-@pytest.fixture
-def board():
-    return ConditionBoard(SystemClock())
 
 
 @pytest.fixture
