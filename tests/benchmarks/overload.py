@@ -19,7 +19,7 @@ from livefleet.kernel import ConditionBoard, SessionId, SystemClock
 from livefleet.media import CPU, NO_LIMIT, LocalTranscoder, TranscodeJob
 from livefleet.media.live_load import SegmentTiming, percentile, run_live
 from livefleet.media.self_benchmark import live_media
-from livefleet.wire.gateway import parse_profile
+from livefleet.media.ladder import parse_profile
 
 BUSY = "TranscoderBusy"
 

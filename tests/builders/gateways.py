@@ -16,7 +16,8 @@ from livefleet.media import Profile
 from livefleet.media.inspection import MediaInfo, inspect
 from livefleet.media.segmenter import SourceSegment, split
 from livefleet.wire.channel import parse_endpoint
-from livefleet.wire.gateway import STANDARD, Payer, SegmentReport, StreamClient
+from livefleet.media.ladder import STANDARD
+from livefleet.wire.gateway import Payer, SegmentReport, StreamClient
 from livefleet.wire.gateway.credentials import job_capabilities, segment_header
 from livefleet.wire.gateway.discovery import end_session, get_orchestrator
 from livefleet.wire.gateway.payer import estimate_units

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from livefleet.media.inspection import inspect
-from livefleet.wire.gateway import STANDARD
+from livefleet.media.ladder import STANDARD
 from tests.builders.agents import an_agent
 from tests.builders.ai import MODEL_ID
 from tests.builders.gateways import SingleRequests, a_stream

@@ -136,7 +136,7 @@ async def _measure(
 
 
 def _profiles(names: Sequence[str]) -> "tuple[Profile, ...]":
-    from livefleet.wire.gateway import parse_profile
+    from livefleet.media.ladder import parse_profile
 
     return tuple(parse_profile(name.strip()) for name in names)
 

@@ -144,7 +144,8 @@ async def _transcode(
     from livefleet.media.sample import make_clip
     from livefleet.media.segmenter import split
     from livefleet.wire.channel import parse_endpoint
-    from livefleet.wire.gateway import StreamClient, parse_profile
+    from livefleet.media.ladder import parse_profile
+    from livefleet.wire.gateway import StreamClient
 
     wanted = [parse_profile(text) for text in profiles]
     endpoint = parse_endpoint(orchestrator)

@@ -184,7 +184,7 @@ def _network(rpc: tuple[str, ...], controller: str | None) -> Network | None:
 
 
 def _job(profiles: tuple[str, ...], model: str | None, min_version: str) -> "Job":
-    from livefleet.wire.gateway import parse_profile
+    from livefleet.media.ladder import parse_profile
     from livefleet.wire.gateway.selection import model_job, transcoding_job
 
     if model is None:

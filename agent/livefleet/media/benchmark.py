@@ -46,6 +46,8 @@ class DeviceBenchmark:
     in_bit_per_s: float  # of one session
     out_bit_per_s: float
     measured_at: str  # ISO 8601, UTC
+    down_bit_per_s: float | None = None  # what the network was said to bring in; None: no limit
+    up_bit_per_s: float | None = None
 
     __pydantic_config__ = ConfigDict(extra="forbid")
 
@@ -127,6 +129,7 @@ def benchmark_condition(
         for device in devices
         if (known := benchmark.of(device.id)) is not None and is_stale(known, driver_version, cores)
     ]
+    none = [device.id for device in devices if (known := benchmark.of(device.id)) is not None and not known.limit]
     remedy = "run `livefleet bench transcode --write STATE_FOLDER` while the node is idle"
     status, reason, message = Status.TRUE, "Measured", "the limits were measured on this machine as it is"
     if stale:
@@ -135,4 +138,7 @@ def benchmark_condition(
     elif missing:
         status, reason = Status.UNKNOWN, "NotMeasured"
         message = f"{', '.join(missing)} was not measured; {remedy}"
+    elif none:
+        status, reason = Status.FALSE, "HoldsNone"
+        message = f"{', '.join(none)} held not one session in real time; see what else runs there, then {remedy}"
     return Condition(BENCHMARK_CURRENT, status, reason, message, gates_ready=False)

@@ -192,4 +192,6 @@ def _record(
         in_bit_per_s=round(bits_in, 1),
         out_bit_per_s=round(bits_out, 1),
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        down_bit_per_s=plan.in_bit_per_s,
+        up_bit_per_s=plan.out_bit_per_s,
     )

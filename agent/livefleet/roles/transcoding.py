@@ -20,6 +20,7 @@ from livefleet.media import (
     usable_cores,
 )
 from livefleet.roles.base import RoleContext
+from livefleet.roles.self_benchmark import measure_where_needed
 from livefleet.spec import GpuSelection, TranscodingDuty
 
 __all__ = ["devices_for", "open_transcoder", "session_limit"]
@@ -53,11 +54,14 @@ def session_limit(
 
 @asynccontextmanager
 async def open_transcoder(context: RoleContext, duty: TranscodingDuty, run_dir: Path) -> AsyncIterator[LocalTranscoder]:
-    """Start the devices' processes. With `encoder: auto`, GPUs without an encoder give way to the CPU."""
+    """Start the devices' processes, measured before if the duty says so and they are not.
+
+    With `encoder: auto`, GPUs without an encoder give way to the CPU.
+    """
     snapshot = context.sampler.latest or await context.sampler.sample()
     devices = devices_for(duty, context.spec.gpus, snapshot)
     if duty.encoder == "auto" and devices != (CPU,):
-        async with _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
+        async with await _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
             if transcoder.capability_ids:
                 yield transcoder
                 return
@@ -65,16 +69,18 @@ async def open_transcoder(context: RoleContext, duty: TranscodingDuty, run_dir: 
         for device in devices:
             context.board.withdraw("TranscoderReady", device.id)
         devices = (CPU,)
-    async with _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
+    async with await _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
         yield transcoder
 
 
-def _opened(
+async def _opened(
     context: RoleContext, duty: TranscodingDuty, devices: tuple[Device, ...], driver_version: str | None, run_dir: Path
 ) -> LocalTranscoder:
     benchmark, cores = _benchmark(context.spec.paths.state), usable_cores()
+    if duty.benchmark is not None:
+        benchmark = await measure_where_needed(context, duty.benchmark, devices, driver_version, cores, benchmark)
     known = {device.id: record.pixel_cost for device in devices if (record := benchmark.of(device.id)) is not None}
-    if known or duty.max_sessions == "auto":
+    if known or duty.benchmark is not None or duty.max_sessions == "auto":
         context.board.report(benchmark_condition(benchmark, devices, driver_version, cores))
     return LocalTranscoder(
         devices,

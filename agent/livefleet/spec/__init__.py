@@ -25,6 +25,7 @@ from livefleet.spec.roles import (
 )
 from livefleet.spec.schema import fleet_schema
 from livefleet.spec.secrets import SecretToSend
+from livefleet.spec.self_benchmark import SelfBenchmark
 
 __all__ = [
     "AiDuty",
@@ -59,6 +60,7 @@ __all__ = [
     "Role",
     "SecretRef",
     "SecretToSend",
+    "SelfBenchmark",
     "ServiceSettings",
     "SpecError",
     "SshSettings",

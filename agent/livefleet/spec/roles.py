@@ -9,6 +9,7 @@ from livefleet.spec.ai import AiDuty
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import EthAddress, ListenAddress
 from livefleet.spec.pricing import TicketSettings, WeiAmount
+from livefleet.spec.self_benchmark import DeclaredBenchmark
 
 __all__ = [
     "Duties",
@@ -46,6 +47,11 @@ class TranscodingDuty(SpecModel):
     max_load: float = Field(default=0.8, gt=0)
     """The share of the machine's cores (less what other programs use), and of each device's places, that the streams'
     measured cost may take together before new streams are refused. Above 1 promises more than there is."""
+
+    benchmark: DeclaredBenchmark = None
+    """Measure the limit for `max_sessions: auto` by itself: before serving, whenever this machine as it is (driver,
+    cores, this ladder) has not been measured. `true` takes the defaults. None: only `livefleet bench transcode --write`
+    does."""
 
 
 class RewardDuty(SpecModel):

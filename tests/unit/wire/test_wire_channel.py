@@ -2,7 +2,7 @@ import pytest
 
 from livefleet.kernel import BadInput
 from livefleet.wire.channel import Endpoint, parse_endpoint
-from livefleet.wire.gateway import parse_profile
+from livefleet.media.ladder import parse_profile
 
 pytestmark = pytest.mark.unit
 

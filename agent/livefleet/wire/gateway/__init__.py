@@ -3,11 +3,9 @@
 from livefleet.wire.gateway.image import text_to_image
 from livefleet.wire.gateway.models import ImageReport, RenditionReport, SegmentReport, Spending, StreamReport
 from livefleet.wire.gateway.payer import Payer
-from livefleet.wire.gateway.profiles import STANDARD, parse_profile
 from livefleet.wire.gateway.stream import StreamClient
 
 __all__ = [
-    "STANDARD",
     "ImageReport",
     "Payer",
     "RenditionReport",
@@ -15,6 +13,5 @@ __all__ = [
     "Spending",
     "StreamClient",
     "StreamReport",
-    "parse_profile",
     "text_to_image",
 ]

@@ -3,7 +3,7 @@
 import re
 
 from livefleet.kernel import BadInput
-from livefleet.media import Profile
+from livefleet.media.models import Profile
 
 __all__ = ["STANDARD", "parse_profile"]
 
