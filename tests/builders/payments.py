@@ -168,6 +168,7 @@ async def a_desk(
     clock=None,
     seed=b"test-only",
     gas_price=None,
+    recovery=None,
 ):
     """(payments, store, chain, monitor) over a real SQLite file."""
     chain = chain or ToldChain()
@@ -185,6 +186,7 @@ async def a_desk(
             redeem_gas=REDEEM_GAS,
             clock=clock,
             gas_price=gas_price,
+            recovery=recovery,
             token_bytes=token_bytes(seed + b"-seeds"),
         ) as payments,
     ):

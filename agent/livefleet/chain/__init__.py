@@ -19,7 +19,7 @@ from livefleet.chain.intents import Intent, IntentState
 from livefleet.chain.models import Call, ChainHead, FeedAnswer, SenderInfo, TransactionOutcome
 from livefleet.chain.price_feed import feed_addresses, wei_per_unit
 from livefleet.chain.reward import RewardDuty, RewardObserved, RewardPlan, RewardStep, should_call_reward
-from livefleet.chain.rpc import Rpc
+from livefleet.chain.rpc import EndpointHealth, Rpc
 from livefleet.chain.service_uri import ServiceUriDuty, same_service
 from livefleet.chain.signature import checksum_address, keccak256, personal_hash, recover_address, sign_hash, verify
 from livefleet.chain.transactions import TransactionPolicy, Transactions
@@ -33,6 +33,7 @@ __all__ = [
     "ChainWatcher",
     "Controller",
     "Delegator",
+    "EndpointHealth",
     "FeeTooHigh",
     "FeedAnswer",
     "FeedUnusable",

@@ -20,7 +20,7 @@ from livefleet.chain.errors import NodeError, Reverted, WrongChain, revert_reaso
 from livefleet.chain.models import Call
 from livefleet.kernel import Address, Clock, SystemClock, Transient
 
-__all__ = ["Block", "Read", "Rpc"]
+__all__ = ["Block", "EndpointHealth", "Read", "Rpc"]
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,18 @@ class _Endpoint:
     provider: AsyncHTTPProvider
     resting_until: float = 0.0
     verified: bool = False
+    requests: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointHealth:
+    """What one endpoint was asked since the start, and whether it is left out for now."""
+
+    url: str  # without what may be a key
+    requests: int  # JSON-RPC requests, each of a batch counted
+    failures: int  # times that it was not reachable, answered nonsense or lagged
+    resting: bool
 
 
 class _Unusable(Exception):
@@ -89,6 +101,14 @@ class Rpc:
     ) -> None:
         for endpoint in self._endpoints:
             await endpoint.provider.disconnect()
+
+    @property
+    def endpoints(self) -> tuple[EndpointHealth, ...]:
+        """Every endpoint in the declared order."""
+        now = self._clock.monotonic()
+        return tuple(
+            EndpointHealth(_without_keys(e.url), e.requests, e.failures, e.resting_until > now) for e in self._endpoints
+        )
 
     async def chain_id(self) -> int:
         """The chain's id, as every endpoint in use agrees. Raises WrongChain, Transient."""
@@ -150,6 +170,7 @@ class Rpc:
                 return [_result(answer) for answer in answers]
             except _Unusable as error:
                 failures.append((_without_keys(endpoint.url), error))
+                endpoint.failures += 1
                 if endpoint.resting_until <= self._clock.monotonic():
                     log.warning("rpc.endpoint_resting", extra={"url": _without_keys(endpoint.url), "error": str(error)})
                 endpoint.resting_until = self._clock.monotonic() + _REST_S
@@ -175,6 +196,7 @@ class Rpc:
         endpoint.verified = True
 
     async def _ask(self, endpoint: _Endpoint, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        endpoint.requests += len(requests)
         try:
             if len(requests) == 1:
                 return [await endpoint.provider.make_request(RPCEndpoint(requests[0][0]), list(requests[0][1]))]

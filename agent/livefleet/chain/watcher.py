@@ -1,11 +1,12 @@
 """One look at the chain that all duties share: polled, batched, cached.
 
-A look costs one small request while the block stays the same and one batch when it moved. Senders and orchestrators
-that were asked about lately ride along in that batch, so that a payment does not wait for the node.
+A look costs one small request while the block stays the same and one batch when it moved. Senders with funds, and the
+orchestrator, ride along in that batch when they were asked about lately, so that a payment does not wait for the node.
+What strangers ask about is bounded, see `inquiries`.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -18,6 +19,7 @@ from livefleet.chain.contracts.rounds_manager import (
     CURRENT_ROUND,
     LAST_INITIALIZED_ROUND,
 )
+from livefleet.chain.inquiries import Inquiries
 from livefleet.chain.models import ChainHead, SenderInfo
 from livefleet.chain.rpc import Read
 from livefleet.kernel import (
@@ -39,6 +41,7 @@ T = TypeVar("T")
 
 _RIDE_ALONG_S = 120.0  # how long after the last question a sender or orchestrator is still refreshed
 _RIDE_ALONG_LIMIT = 40
+_PAYING_LIMIT = 10_000
 
 
 @dataclass(slots=True)
@@ -66,6 +69,9 @@ class ChainWatcher:
         self._hashes_of = Round(0)
         self._senders: dict[Address, _Kept[SenderInfo]] = {}
         self._actives: dict[Address, _Kept[bool]] = {}
+        self._paying: dict[Address, None] = {}  # senders that had funds, the latest last
+        self._asked_senders: Inquiries[SenderInfo] = Inquiries("senders", self._clock)
+        self._asked_actives: Inquiries[bool] = Inquiries("orchestrators", self._clock)
         self._listeners: list[Callable[[ChainHead], None]] = []
         self._waiting: list[asyncio.Future[ChainHead]] = []
         self._group = asyncio.TaskGroup()
@@ -100,24 +106,50 @@ class ChainWatcher:
         return self._head
 
     async def sender_info(self, sender: Address) -> SenderInfo:
-        """A sender's funds as of the last look. Raises Transient when they cannot be read."""
+        """A sender's funds as of the last look.
+
+        Raises Transient when they cannot be read, and for a sender that never had any while too many such ask.
+        """
         kept = self._senders.get(sender)
         if kept is None:
-            block = self._block_seen()
-            info = await self._client.broker.sender_info(sender, self._recipient, block=block)
-            kept = self._senders[sender] = _Kept(info, 0.0)
+
+            async def read() -> SenderInfo:
+                return await self._client.broker.sender_info(sender, self._recipient, block=self._block_seen())
+
+            info = await self._asked_senders.ask(sender, read, known=sender in self._paying)
+            if not _has_funds(info):
+                return info
+            self.know([sender])
+            kept = self._senders.setdefault(sender, _Kept(info, 0.0))
         kept.asked_at = self._clock.monotonic()
         return kept.value
 
     async def is_active(self, address: Address) -> bool:
-        """Whether an orchestrator is active in the current round, as of the last look."""
+        """Whether an orchestrator is active in the current round, as of the last look.
+
+        Raises Transient when it cannot be read, and for another than `recipient` while too many such are asked about.
+        """
         kept = self._actives.get(address)
         if kept is None:
-            block = self._block_seen()
-            active = await self._client.bonding.is_active(address, block=block)
-            kept = self._actives[address] = _Kept(active, 0.0)
+
+            async def read() -> bool:
+                return await self._client.bonding.is_active(address, block=self._block_seen())
+
+            ours = address == self._recipient
+            active = await self._asked_actives.ask(address, read, known=ours)
+            if not ours:
+                return active
+            kept = self._actives.setdefault(address, _Kept(active, 0.0))
         kept.asked_at = self._clock.monotonic()
         return kept.value
+
+    def know(self, senders: Iterable[Address]) -> None:
+        """These have paid before: they are always asked about."""
+        for sender in senders:
+            self._paying.pop(sender, None)
+            self._paying[sender] = None
+        while len(self._paying) > _PAYING_LIMIT:
+            del self._paying[next(iter(self._paying))]
 
     def subscribe(self, callback: Callable[[ChainHead], None]) -> Callable[[], None]:
         """Call `callback(head)` when the L1 block or the round moved; it only means `look now`. Returns how to stop."""
@@ -164,6 +196,8 @@ class ChainWatcher:
             rounds.read(LAST_INITIALIZED_ROUND),
             bonding.read(POOL_SIZE),
         ]
+        self._asked_senders.forget()
+        self._asked_actives.forget()
         answers = await self._read_with_riders(fixed, block)
         (l1_block,), (current,), (initialized,), (pool_size,) = answers[:4]
         this_hash, previous_hash = answers[4:]
@@ -227,6 +261,10 @@ class ChainWatcher:
 
     def _failed(self, error: BaseException) -> None:
         self.last_error = str(error) if isinstance(error, LivefleetError) else f"{type(error).__name__}: {error}"
+
+
+def _has_funds(info: SenderInfo) -> bool:
+    return info.deposit > 0 or info.reserve_remaining > 0
 
 
 def _mark(head: ChainHead) -> tuple[int, int, int]:

@@ -1,6 +1,7 @@
 """Tickets, prices, balances and redemption. README.md tells the promises."""
 
 from livefleet.payments.balance import Account, Balance, Balances
+from livefleet.payments.counters import PaymentCounters
 from livefleet.payments.errors import (
     BadPayment,
     InsufficientReserve,
@@ -27,10 +28,13 @@ from livefleet.payments.price_rate import Rate
 from livefleet.payments.pricing import PriceList
 from livefleet.payments.recipient import default_redeem_gas
 from livefleet.payments.records import StoredTicket, TicketState, Totals
+from livefleet.payments.recovery import Recovery, RecoveryPool
 from livefleet.payments.redeemer import Redeemer, RedemptionReport
+from livefleet.payments.redeemer_desk import RedeemerDesk, WrongRecipient
 from livefleet.payments.redemption_chain import BrokerRedemption, Redemption, RedemptionChain
 from livefleet.payments.sender_monitor import ChainReader, SenderMonitor
 from livefleet.payments.service import Payments
+from livefleet.payments.shared_redeemer import HandOver, HandOverReport, SharedFloat, TicketRedeemer
 from livefleet.payments.sqlite_file import read_tickets
 from livefleet.payments.store import SqliteStore, TicketStore
 from livefleet.payments.ticket import Ticket, WinningTicket
@@ -47,11 +51,14 @@ __all__ = [
     "ChainReader",
     "Explanation",
     "FeedReader",
+    "HandOver",
+    "HandOverReport",
     "InsufficientReserve",
     "NoRate",
     "NoTicketRound",
     "OffchainPayments",
     "OnchainPayments",
+    "PaymentCounters",
     "Payments",
     "PaymentsSnapshot",
     "PriceKeeper",
@@ -59,12 +66,16 @@ __all__ = [
     "Quote",
     "Rate",
     "ReceivedPayment",
+    "Recovery",
+    "RecoveryPool",
     "Redeemer",
+    "RedeemerDesk",
     "Redemption",
     "RedemptionChain",
     "RedemptionReport",
     "SenderMonitor",
     "SenderSignature",
+    "SharedFloat",
     "SqliteStore",
     "SteadyGas",
     "StoreFailed",
@@ -74,10 +85,12 @@ __all__ = [
     "TicketCount",
     "TicketExpiration",
     "TicketParams",
+    "TicketRedeemer",
     "TicketState",
     "TicketStore",
     "Totals",
     "WinningTicket",
+    "WrongRecipient",
     "default_redeem_gas",
     "explain_price",
     "read_tickets",

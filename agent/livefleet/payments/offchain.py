@@ -22,9 +22,14 @@ class OffchainPayments:
         *,
         session: SessionId | None = None,
         models: Sequence[tuple[str, str]] = (),
+        price: Fraction | None = None,
     ) -> Quote:
-        """Neither a price nor ticket parameters."""
-        return Quote(None, None)
+        """Neither a price, unless the caller knows one, nor ticket parameters."""
+        return Quote(price, None)
+
+    def fixed_price(self, sender: Address, session: SessionId) -> Fraction | None:
+        """Nothing is bound."""
+        return None
 
     async def receive(self, payment: ReceivedPayment, session: SessionId) -> None:
         """Accept."""

@@ -8,28 +8,43 @@ import logging
 import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from types import TracebackType
 from typing import Self
 
-from livefleet.kernel import Address, Clock, SessionId, Transient, Wei
+from livefleet.chain.models import ChainHead
+from livefleet.kernel import Address, BlockNumber, Clock, SessionId, Transient, Wei
 from livefleet.payments.balance import Account, Balances
+from livefleet.payments.counters import PaymentCounters
 from livefleet.payments.errors import BadPayment, InsufficientReserve
 from livefleet.payments.models import PaymentsSnapshot, Quote, ReceivedPayment, TicketParams
 from livefleet.payments.nonces import Nonces
 from livefleet.payments.pricing import PriceList, fit_int64
 from livefleet.payments.receipt import Receipt, check_commitment, checked_price
 from livefleet.payments.recipient import face_value, ticket_params
-from livefleet.payments.records import DebitRecord, ForgetBalances, PaymentRecord, PruneNonces, TicketState
+from livefleet.payments.records import (
+    DebitRecord,
+    ForgetBalances,
+    ForgetTickets,
+    PaymentRecord,
+    PruneNonces,
+    TicketState,
+)
+from livefleet.payments.recovery import Inline, Recovery
 from livefleet.payments.sender_monitor import ChainReader, SenderMonitor
 from livefleet.payments.store import TicketStore
 from livefleet.spec import TicketSettings
 
-__all__ = ["OnchainPayments"]
+__all__ = ["KEEP_SETTLED_S", "OnchainPayments"]
 
 log = logging.getLogger(__name__)
 
+KEEP_SETTLED_S = 400 * 86_400.0
+"""How long tickets are kept after their end: a year's accounts and some time to close them."""
+
 _CLEAN_EVERY_S = 60.0
+_FORGET_EVERY_S = 86_400.0
 _SAME_PRICE_FACTOR = 2
 """A gateway leaves a session whose price doubled, so no honest price is below half of ours."""
 
@@ -39,7 +54,7 @@ class OnchainPayments:
 
     Memory is the authority for balances while the process lives and follows the disk: credit is used only after its
     commit. `monitor` is shared with the redeemer, which tells it what is being redeemed. `gas_price` is what quotes
-    reckon with; None: the chain's of now.
+    reckon with; None: the chain's of now. `recovery` takes large payments' signature checks off the loop.
     """
 
     on_chain = True
@@ -56,6 +71,7 @@ class OnchainPayments:
         redeem_gas: int,
         clock: Clock,
         gas_price: Callable[[], Wei] | None = None,
+        recovery: Recovery | None = None,
         token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self.recipient = recipient
@@ -67,20 +83,24 @@ class OnchainPayments:
         self._redeem_gas = redeem_gas
         self._gas_price = gas_price or (lambda: chain.head().gas_price)
         self._clock = clock
+        self._recovery = recovery or Inline()
         self._token_bytes = token_bytes
         self._group = asyncio.TaskGroup()
         self._cleaner: asyncio.Task[None] | None = None
         self._secret = b""
         self._balances = Balances(clock)
         self._nonces = Nonces({})
+        self._tickets_forgotten_at = 0.0
         self._refused: Counter[str] = Counter()
+        self.counters = PaymentCounters()
+        """What is counted since the start; for reading only."""
         self._began_with: dict[Account, PriceList] = {}  # what was asked when a running session's price was fixed
 
     async def __aenter__(self) -> Self:
         self._secret = await self._store.secret("recipient")
         loaded = await self._store.load()
         self._balances = Balances(self._clock, loaded.balances.items())
-        self._nonces = Nonces(loaded.commitments)
+        self._nonces = Nonces(loaded.commitments, floor=loaded.floor)
         await self._group.__aenter__()
         self._cleaner = self._group.create_task(self._keep_clean(), name="payments-cleaner")
         return self
@@ -98,11 +118,12 @@ class OnchainPayments:
         *,
         session: SessionId | None = None,
         models: Sequence[tuple[str, str]] = (),
+        price: Fraction | None = None,
     ) -> Quote:
         """Price and ticket parameters for `sender`; see Payments."""
         if sender is None:
             raise InsufficientReserve
-        price = fit_int64(await self._price(sender, session, models))
+        price = fit_int64(await self._price(sender, session, models) if price is None else price)
         return Quote(
             price=price,
             ticket_params=ticket_params(
@@ -112,10 +133,14 @@ class OnchainPayments:
                 value=await self._face_value(sender) if price else Wei(0),
                 expected=self._ticket.expected_value,
                 price=price,
-                head=self._chain.head(),
+                head=self._head(),
                 seed=int.from_bytes(self._token_bytes(32), "big"),
             ),
         )
+
+    def fixed_price(self, sender: Address, session: SessionId) -> Fraction | None:
+        """What tickets bound; see Payments."""
+        return self._balances.fixed_price((sender, session))
 
     async def receive(self, payment: ReceivedPayment, session: SessionId) -> None:
         """Check and credit a payment; see Payments. Also raises StoreFailed, and then nothing was credited."""
@@ -123,6 +148,7 @@ class OnchainPayments:
             await self._receive(payment, session)
         except BadPayment as error:
             self._refused[error.kind] += 1
+            self.counters.refuse(payment.sender, error)
             log.debug(
                 "payment.refused", extra={"sender": payment.sender, "payment_session": session, "error": error.text}
             )
@@ -179,11 +205,14 @@ class OnchainPayments:
         )
 
     def clean(self) -> None:
-        """Drop idle balances and nonces of long expired parameters."""
+        """Drop idle balances, tickets that ended long ago, and nonces of expired parameters."""
         if idle := self._balances.drop_idle():
             self._store.later(ForgetBalances(idle))
             for account in idle:
                 self._began_with.pop(account, None)
+        if (now := self._clock.now()) >= self._tickets_forgotten_at + _FORGET_EVERY_S:
+            self._tickets_forgotten_at = now
+            self._store.later(ForgetTickets(now - KEEP_SETTLED_S))
         if (block := self._nonces.prune(self._chain.head().l1_block)) is not None:
             self._store.later(PruneNonces(block))
 
@@ -206,17 +235,22 @@ class OnchainPayments:
         value = await self._face_value(sender)
         return prices.asked(base, face_value=value, tx_cost=self._redeem_gas * self._gas_price())
 
+    def _head(self) -> ChainHead:
+        """The chain as seen, but never before the end of parameters whose nonces are forgotten."""
+        head = self._chain.head()
+        if head.l1_block >= self._nonces.floor - 1:
+            return head
+        return replace(head, l1_block=BlockNumber(self._nonces.floor - 1))
+
     def _asked_of(self, account: Account | None) -> PriceList:
         """The prices that a session is measured by: those it began with, where they have changed since."""
         return self._prices if account is None else self._began_with.get(account, self._prices)
 
     async def _face_value(self, sender: Address) -> Wei:
-        return face_value(
-            self._ticket,
-            redeem_gas=self._redeem_gas,
-            gas_price=self._gas_price(),
-            max_float=await self._monitor.max_float(sender),
-        )
+        max_float = await self._monitor.max_float(sender)
+        value = face_value(self._ticket, redeem_gas=self._redeem_gas, gas_price=self._gas_price(), max_float=max_float)
+        self.counters.quote(sender, max_float=max_float, face_value=value)
+        return value
 
     async def _receive(self, payment: ReceivedPayment, session: SessionId) -> None:
         params, sender = payment.ticket_params, payment.sender
@@ -243,9 +277,9 @@ class OnchainPayments:
         rand = check_commitment(
             payment, params, sender=sender, recipient=self.recipient, price=price, secret=self._secret
         )
-        receipt = Receipt(payment, params, sender, rand, self._nonces, self._chain.head().l1_block)
+        receipt = Receipt(payment, params, sender, rand, self._nonces, self._head().l1_block)
         try:
-            await receipt.take_tickets()
+            await receipt.take_tickets(self._recovery)
         except BaseException:
             self._nonces.release(params.recipient_rand_hash, receipt.credited)
             raise
@@ -266,6 +300,7 @@ class OnchainPayments:
             for winner in receipt.winners:
                 facts = {"sender": account[0], "face_value": params.face_value, "ticket": winner.ticket.hash.hex()}
                 log.info("ticket.won", extra=facts)
+            self.counters.take(account[0], tickets=len(nonces), value=float(credit), winners=len(receipt.winners))
             if nonces:
                 self._balances.change(account, credit, fixed_price=price)
 

@@ -93,7 +93,10 @@ def explain_price(
         adjusted=asked,
         price=price,
         capability_prices={(pipeline, model): whole for pipeline, model, whole in prices.capability_prices(sender)},
-        warnings=tuple(_warnings(prices, base, price, value, ticket.expected_value, sender)),
+        warnings=(
+            *_warnings(prices, base, price, value, ticket.expected_value, sender),
+            *_webhook_warnings(spec, models),
+        ),
         ceiling=None if ceiling is None else _ceiling(price, ceiling, overhead),
     )
 
@@ -150,6 +153,13 @@ def _warnings(
             f"gateways refuse tickets whose face value ({value}) is not above their expected value ({expected})"
         )
     return told
+
+
+def _webhook_warnings(spec: NodeSpec, models: Sequence[Model]) -> list[str]:
+    """The webhook is not asked here: only the running node knows its answers."""
+    if spec.orchestrator is None or spec.orchestrator.auth_webhook is None or models:
+        return []
+    return ["orchestrator.auth_webhook may name another price of video for this gateway: that one is told, as it is"]
 
 
 def _ceiling(price: Fraction, limit: Fraction, overhead: Fraction) -> Ceiling:

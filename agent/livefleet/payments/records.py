@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 
-from livefleet.kernel import Wei
+from livefleet.kernel import Address, Wei
 from livefleet.payments.balance import Account, Balance
 from livefleet.payments.models import TicketCount
 from livefleet.payments.ticket import WinningTicket
@@ -14,6 +14,8 @@ __all__ = [
     "Commitment",
     "DebitRecord",
     "ForgetBalances",
+    "ForgetTickets",
+    "Later",
     "Loaded",
     "PaymentRecord",
     "PruneNonces",
@@ -71,6 +73,13 @@ class PruneNonces:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetTickets:
+    """Forget tickets that ended before `before`; the totals keep them."""
+
+    before: float  # unix seconds
+
+
+@dataclass(frozen=True, slots=True)
 class Settlement:
     """The end of a winning ticket."""
 
@@ -82,7 +91,10 @@ class Settlement:
     at: float = 0.0
 
 
-Write = PaymentRecord | DebitRecord | ForgetBalances | PruneNonces | Settlement
+Later = DebitRecord | ForgetBalances | PruneNonces | ForgetTickets
+"""What nobody waits for."""
+
+Write = PaymentRecord | Settlement | Later
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,7 @@ class StoredTicket:
 class Commitment:
     """Nonces seen for one parameter set."""
 
+    sender: Address
     expiration_block: int
     nonces: frozenset[int]
 
@@ -112,6 +125,7 @@ class Loaded:
 
     balances: Mapping[Account, Balance]
     commitments: Mapping[bytes, Commitment]  # by recipient_rand_hash
+    floor: int  # parameter sets that expired before this block are forgotten
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import assert_never
 
 from livefleet.chain import Reverted
-from livefleet.kernel import Clock, Transient, Wei
+from livefleet.kernel import Clock, Tally, Transient, Wei
 from livefleet.payments.decision import (
     AlreadyUsed,
     Decision,
@@ -73,6 +73,10 @@ class Redeemer:
         self._clock = clock
         self._max_gas_price = max_gas_price
         self._in_flight = in_flight
+        self.redeemed_value = Tally()
+        """Face values redeemed since the start, in wei by sender; for reading only."""
+        self.errors = Tally()
+        """Redemptions that the chain refused or that could not be sent, by sender; for reading only."""
 
     async def run_once(self) -> RedemptionReport:
         """Try every pending ticket once, those whose parameters expired first and the most valuable before others.
@@ -152,7 +156,11 @@ class Redeemer:
         winner = stored.winner
         ticket = winner.ticket
         with self._monitor.redeeming(ticket.sender, ticket.face_value):
-            redemption = await self._broker.redeem(winner, max_gas_price=self._max_gas_price)
+            try:
+                redemption = await self._broker.redeem(winner, max_gas_price=self._max_gas_price)
+            except (Reverted, Transient):
+                self.errors.add(ticket.sender)
+                raise
         await self._settle_redeemed(winner, redemption, "redeemed")
         report.redeemed += 1
         report.paid = Wei(report.paid + redemption.paid)
@@ -185,6 +193,7 @@ class Redeemer:
             log.info("ticket.used", extra=facts)
             return
         facts |= {"tx": "0x" + redemption.tx_hash.hex(), "paid": redemption.paid, "round": ticket.creation_round}
+        self.redeemed_value.add(ticket.sender, by=float(ticket.face_value))
         short = redemption.paid < ticket.face_value
         log.log(logging.WARNING if short else logging.INFO, "ticket.redeemed", extra=facts)
 

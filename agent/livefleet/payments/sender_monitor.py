@@ -4,7 +4,7 @@ Source: go-livepeer pm/sendermonitor.go; TicketBroker reserve rules.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -38,6 +38,7 @@ class SenderMonitor:
     def __init__(self, chain: ChainReader) -> None:
         self._chain = chain
         self._pending: defaultdict[Address, int] = defaultdict(int)
+        self._told: list[Callable[[], None]] = []
 
     async def max_float(self, sender: Address) -> int:
         """The highest face value to accept; may be negative."""
@@ -57,12 +58,23 @@ class SenderMonitor:
     def redeeming(self, sender: Address, face_value: Wei) -> Iterator[None]:
         """Count `face_value` as pending while the block runs, however it ends."""
         self._pending[sender] += face_value
+        self._tell()
         try:
             yield
         finally:
             self._pending[sender] -= face_value
             if not self._pending[sender]:
                 del self._pending[sender]
+            self._tell()
+
+    def subscribe(self, changed: Callable[[], None]) -> Callable[[], None]:
+        """Call `changed` whenever what is pending is another; the answer ends it."""
+        self._told.append(changed)
+        return lambda: self._told.remove(changed)
+
+    def _tell(self) -> None:
+        for changed in tuple(self._told):
+            changed()
 
 
 def reserve_alloc(info: SenderInfo, pool_size: int) -> int:

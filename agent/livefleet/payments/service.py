@@ -33,14 +33,19 @@ class Payments(Protocol):
         *,
         session: SessionId | None = None,
         models: Sequence[tuple[str, str]] = (),
+        price: Fraction | None = None,
     ) -> Quote:
         """The price and ticket parameters for an OrchestratorInfo.
 
         `models` are the (pipeline, model id) pairs that the request's constraints name; empty: transcoding. A session
-        with a fixed price is quoted that price.
+        with a fixed price is quoted that price. `price`: quote this one instead of all of ours, as it is.
 
         Raises Refused(`insufficient sender reserve`) and Transient while the chain was not seen yet.
         """
+        ...
+
+    def fixed_price(self, sender: Address, session: SessionId) -> Fraction | None:
+        """The price that tickets bound for (sender, session), wei per unit; None where none did."""
         ...
 
     async def receive(self, payment: ReceivedPayment, session: SessionId) -> None:

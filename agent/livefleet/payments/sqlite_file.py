@@ -4,6 +4,7 @@ WAL and synchronous=FULL: what was committed survives kill -9 and power loss, an
 whole commits only. Wei and fractions are text, since SQLite's integers end at 2**63.
 """
 
+import json
 import os
 import sqlite3
 from collections import defaultdict
@@ -22,6 +23,7 @@ from livefleet.payments.records import (
     Commitment,
     DebitRecord,
     ForgetBalances,
+    ForgetTickets,
     Loaded,
     PaymentRecord,
     PruneNonces,
@@ -35,7 +37,7 @@ from livefleet.payments.ticket import Ticket, WinningTicket
 
 __all__ = ["SqliteFile", "read_tickets"]
 
-_VERSION = 1
+_VERSION = 2
 _BUSY_MS = 10_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -45,7 +47,7 @@ CREATE TABLE IF NOT EXISTS balances (
   PRIMARY KEY (sender, session)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS commitments (
-  recipient_rand_hash BLOB PRIMARY KEY, expiration_block INTEGER NOT NULL
+  recipient_rand_hash BLOB PRIMARY KEY, expiration_block INTEGER NOT NULL, sender TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS nonces (
   recipient_rand_hash BLOB NOT NULL, nonce INTEGER NOT NULL, PRIMARY KEY (recipient_rand_hash, nonce)
@@ -100,10 +102,12 @@ class SqliteFile:
         for rand_hash, nonce in self._db.execute("SELECT recipient_rand_hash, nonce FROM nonces"):
             seen[rand_hash].add(nonce)
         commitments = {
-            rand_hash: Commitment(block, frozenset(seen[rand_hash]))
-            for rand_hash, block in self._db.execute("SELECT recipient_rand_hash, expiration_block FROM commitments")
+            rand_hash: Commitment(Address(sender), block, frozenset(seen[rand_hash]))
+            for rand_hash, block, sender in self._db.execute(
+                "SELECT recipient_rand_hash, expiration_block, sender FROM commitments"
+            )
         }
-        return Loaded(balances, commitments)
+        return Loaded(balances, commitments, int(self._meta("nonces_floor", "0")))
 
     def secret(self, name: str, make: Callable[[int], bytes]) -> bytes:
         """32 bytes that stay the same for the life of the store."""
@@ -163,6 +167,9 @@ class SqliteFile:
             case PruneNonces():
                 self._prune(write.block)
                 return totals, nothing
+            case ForgetTickets():
+                self._forget_tickets(write.before)
+                return totals, nothing
             case Settlement():
                 return self._settle(write, totals), nothing
             case _:
@@ -183,10 +190,13 @@ class SqliteFile:
         if not payment.nonces:
             return 0
         self._db.execute(
-            "INSERT OR IGNORE INTO commitments VALUES (?, ?)", (payment.recipient_rand_hash, payment.expiration_block)
+            "INSERT OR IGNORE INTO commitments VALUES (?, ?, ?)",
+            (payment.recipient_rand_hash, payment.expiration_block, payment.account[0]),
         )
-        return self._db.executemany(
-            "INSERT OR IGNORE INTO nonces VALUES (?, ?)", [(payment.recipient_rand_hash, n) for n in payment.nonces]
+        # One statement for all of them: each gives the loop's thread the interpreter once, and waits to get it back.
+        return self._db.execute(
+            "INSERT OR IGNORE INTO nonces SELECT ?, value FROM json_each(?)",
+            (payment.recipient_rand_hash, json.dumps(payment.nonces)),
         ).rowcount
 
     def _change(self, account: Account, by: Fraction, fixed_price: Fraction | None, at: float) -> None:
@@ -231,6 +241,17 @@ class SqliteFile:
             (block,),
         )
         self._db.execute("DELETE FROM commitments WHERE expiration_block < ?", (block,))
+        self._set_meta("nonces_floor", str(max(block, int(self._meta("nonces_floor", "0")))))
+
+    def _forget_tickets(self, before: float) -> None:
+        """Drop the rows, keep their sums."""
+        old = "FROM tickets WHERE state IN (?, ?) AND settled_at < ?"
+        ended = (TicketState.REDEEMED.value, TicketState.LOST.value, before)
+        sums = _summed(self._forgotten(), self._db.execute(f"SELECT state, face_value, paid {old}", ended))
+        self._db.execute(f"DELETE {old}", ended)
+        for state, count in sums.by_state.items():
+            self._set_meta(f"forgotten_{state.value}", f"{count.count} {count.value}")
+        self._set_meta("forgotten_paid", str(sums.paid))
 
     def _settle(self, end: Settlement, totals: Totals) -> Totals:
         row = self._db.execute(
@@ -254,6 +275,9 @@ class SqliteFile:
                 for statement in filter(str.strip, _SCHEMA.split(";")):
                     self._db.execute(statement)
                 self._db.execute("INSERT OR IGNORE INTO payments_meta VALUES ('version', ?)", (str(_VERSION),))
+                if self._meta("version", "") == "1":
+                    self._db.execute("ALTER TABLE commitments ADD COLUMN sender TEXT NOT NULL DEFAULT ''")
+                    self._set_meta("version", str(_VERSION))
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 raise
@@ -265,10 +289,15 @@ class SqliteFile:
 
     def _read_totals(self) -> Totals:
         received = TicketCount(int(self._meta("received_count", "0")), Fraction(self._meta("received_value", "0")))
-        totals = Totals(received=received)
-        for state, face_value, paid in self._db.execute("SELECT state, face_value, paid FROM tickets"):
-            totals = _counted(totals, TicketState(state), 1, int(face_value))
-            totals = replace(totals, paid=Wei(totals.paid + int(paid or 0)))
+        kept = self._db.execute("SELECT state, face_value, paid FROM tickets")
+        return replace(_summed(self._forgotten(), kept), received=received)
+
+    def _forgotten(self) -> Totals:
+        """The sums of tickets that are not kept any more."""
+        totals = Totals(paid=Wei(int(self._meta("forgotten_paid", "0"))))
+        for state in (TicketState.REDEEMED, TicketState.LOST):
+            number, value = self._meta(f"forgotten_{state.value}", "0 0").split()
+            totals = _counted(totals, state, int(number), int(value))
         return totals
 
     def _meta(self, key: str, default: str) -> str:
@@ -324,6 +353,14 @@ def _stored(row: tuple[Any, ...]) -> StoredTicket:
 
 def _plus(count: TicketCount, number: int, value: Fraction | int) -> TicketCount:
     return TicketCount(count.count + number, count.value + value)
+
+
+def _summed(totals: Totals, rows: Iterable[tuple[str, str, str | None]]) -> Totals:
+    """`totals` and what rows of (state, face value, paid) add."""
+    for state, face_value, paid in rows:
+        totals = _counted(totals, TicketState(state), 1, int(face_value))
+        totals = replace(totals, paid=Wei(totals.paid + int(paid or 0)))
+    return totals
 
 
 def _counted(totals: Totals, state: TicketState, number: int, value: int) -> Totals:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import secrets
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,14 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Protocol, Self, TypeVar
 
-from livefleet.kernel import Blocking
+from livefleet.kernel import Blocking, Histogram
 from livefleet.payments.errors import StoreFailed, StoreUnusable
 from livefleet.payments.records import (
-    DebitRecord,
-    ForgetBalances,
+    Later,
     Loaded,
     PaymentRecord,
-    PruneNonces,
     Settlement,
     StoredTicket,
     Totals,
@@ -35,6 +34,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _RETRY_S = 1.0
+_COMMIT_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 
 
 class TicketStore(Protocol):
@@ -66,7 +66,7 @@ class TicketStore(Protocol):
         """
         ...
 
-    def later(self, write: DebitRecord | ForgetBalances | PruneNonces) -> None:
+    def later(self, write: Later) -> None:
         """Write with the next commit, and again until it works; not waited for."""
         ...
 
@@ -108,6 +108,8 @@ class SqliteStore:
         self._closing = False
         self._opened: SqliteFile | None = None
         self.fault = ""
+        self.commits_s = Histogram(_COMMIT_S)
+        """How long commits took, those that failed too; for reading only."""
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
@@ -133,6 +135,11 @@ class SqliteStore:
     def totals(self) -> Totals:
         """Sums as of the last commit."""
         return self._file.totals
+
+    @property
+    def waiting(self) -> int:
+        """Writes that wait for the next commit."""
+        return len(self._queue)
 
     async def auth_secret(self) -> bytes:
         """What auth tokens are proved with; the same after every restart."""
@@ -166,7 +173,7 @@ class SqliteStore:
         """Write a payment; see TicketStore."""
         return self._enqueue(payment, done)
 
-    def later(self, write: DebitRecord | ForgetBalances | PruneNonces) -> None:
+    def later(self, write: Later) -> None:
         """Write with the next commit."""
         self._queue.append(_Queued(write))
         self._wake.set()
@@ -188,6 +195,7 @@ class SqliteStore:
                 await self._write(batch)
 
     async def _write(self, batch: list[_Queued]) -> None:
+        started = time.monotonic()
         try:
             credits_ = await self._blocking.run(self._file.commit, [queued.write for queued in batch])
         except sqlite3.Error as error:
@@ -195,6 +203,8 @@ class SqliteStore:
             log.error("payments.store_failed", extra={"path": str(self._path), "error": self.fault})  # noqa: TRY400 -- the text says it all
             self._fail(batch)
             return
+        finally:
+            self.commits_s.observe(time.monotonic() - started)
         self.fault = ""
         for queued, credit in zip(batch, credits_, strict=True):
             if queued.done is not None:

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from livefleet.chain import keccak256, recover_address
 from livefleet.kernel import MAX_WIN_PROB, Address, Round, Wei, WinProb, to_u256
-from livefleet.payments.models import TicketExpiration
+from livefleet.payments.models import TicketExpiration, TicketParams
 
-__all__ = ["Ticket", "WinningTicket", "address_bytes", "aux_data", "expected_value", "is_winning"]
+__all__ = ["Ticket", "TicketForm", "WinningTicket", "address_bytes", "aux_data", "expected_value", "is_winning"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +28,18 @@ class Ticket:
     @property
     def hash(self) -> bytes:
         """Keccak-256 over the packed fields: what is signed, and what the contract remembers as used."""
-        return keccak256(
-            address_bytes(self.recipient),
-            address_bytes(self.sender),
-            to_u256(self.face_value),
-            to_u256(self.win_prob),
-            to_u256(self.sender_nonce),
-            self.recipient_rand_hash,
-            self.aux_data,
-        )
+        return keccak256(self.packed_head, to_u256(self.sender_nonce), self.packed_tail)
+
+    @property
+    def packed_head(self) -> bytes:
+        """What is hashed before the nonce."""
+        addresses = address_bytes(self.recipient) + address_bytes(self.sender)
+        return addresses + to_u256(self.face_value) + to_u256(self.win_prob)
+
+    @property
+    def packed_tail(self) -> bytes:
+        """What is hashed after it."""
+        return self.recipient_rand_hash + self.aux_data
 
     @property
     def creation_round(self) -> Round:
@@ -55,6 +58,35 @@ class Ticket:
     def is_winning(self, signature: bytes, recipient_rand: int) -> bool:
         """Whether it pays its face value."""
         return is_winning(self.win_prob, signature, recipient_rand)
+
+
+class TicketForm:
+    """Tickets that differ in their nonce only, as those of one payment do: what they share is put together once."""
+
+    def __init__(self, params: TicketParams, sender: Address, aux: bytes) -> None:
+        self._params = params
+        self._sender = sender
+        self._aux = aux
+        blank = self.ticket(0)
+        self._head = blank.packed_head
+        self._tail = blank.packed_tail
+
+    def hash(self, nonce: int) -> bytes:
+        """`ticket(nonce).hash`."""
+        return keccak256(self._head + nonce.to_bytes(32, "big") + self._tail)
+
+    def ticket(self, nonce: int) -> Ticket:
+        """The whole ticket."""
+        params = self._params
+        return Ticket(
+            recipient=params.recipient,
+            sender=self._sender,
+            face_value=params.face_value,
+            win_prob=params.win_prob,
+            sender_nonce=nonce,
+            recipient_rand_hash=params.recipient_rand_hash,
+            aux_data=self._aux,
+        )
 
 
 @dataclass(frozen=True, slots=True)

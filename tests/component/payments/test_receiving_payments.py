@@ -331,7 +331,18 @@ async def test_fixed_price__first_payment_of_a_new_sender__sets_it_and_ticketles
     await payments.receive(no_tickets(Fraction(0)), SESSION)
 
     assert (await payments.quote(GATEWAY, session=SESSION)).price == 1200
-    assert payments._balances.fixed_price((GATEWAY, SESSION)) == 1200
+    assert payments.fixed_price(GATEWAY, SESSION) == 1200
+    assert payments.fixed_price(OTHER, SESSION) is None
+
+
+async def test_quote__price_that_the_caller_knows__is_quoted_as_it_is_and_can_be_paid(tmp_path):
+    async with a_desk(tmp_path / "s", prices=some_prices(auto_adjust=True)) as (payments, _, _, _):
+        quote = await payments.quote(GATEWAY, session=SESSION, price=Fraction(7, 3))
+        assert quote.price == Fraction(7, 3)
+        await payments.receive(pay(quote, [1]), SESSION)
+        assert payments.fixed_price(GATEWAY, SESSION) == Fraction(7, 3)
+        free = await payments.quote(GATEWAY, price=Fraction(0))
+        assert (free.price, free.ticket_params.face_value) == (0, 0)
 
 
 async def test_fixed_price__price_rises_a_little__session_keeps_its_own(tmp_path):

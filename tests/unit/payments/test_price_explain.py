@@ -118,3 +118,11 @@ def test_explain__any_price__is_what_the_price_list_asks(video, gas_price, max_f
     assert found.base <= found.adjusted + Fraction(1, 1000)
     if found.price:
         assert found.adjusted - found.base * (1 + found.overhead) <= 0
+
+
+def test_explain__auth_webhook__may_name_another_price_of_video():
+    settings = OrchestratorSettings(service_uri="https://o:8935", auth_webhook="https://auth.example.com")
+    node = a_node(models=(ModelEntry(pipeline="text-to-image", model_id="tiny", price="5"),))
+    node = node.model_copy(update={"orchestrator": settings})
+    assert explained(node).warnings[-1].startswith("orchestrator.auth_webhook may name another price")
+    assert explained(node, models=[MODEL]).warnings == ()
