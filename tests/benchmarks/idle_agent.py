@@ -68,7 +68,7 @@ def main() -> int:
             network={"name": "offchain"},
             duties={"transcoding": {"encoder": "software"}},
         ) as agent:
-            assert agent.metric("livefleet_gpu_present_count") == GPUS
+            assert agent.metric("livefleet_gpus_present") == GPUS
             time.sleep(SETTLE_S)
             pids = [process.pid for process in agent.family()]
             before, began = {pid: cpu_s(pid) for pid in pids}, time.perf_counter()

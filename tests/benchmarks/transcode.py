@@ -2,7 +2,7 @@
 
     .venv/bin/python tests/benchmarks/transcode.py [--pairs 10] [--seconds 2] [--height 720]
 
-Needs `ffmpeg` (Debian: apt-get install ffmpeg), which nothing else here does. Prints min/median/max of the ratios ours
+Needs `ffmpeg` (Debian: apt-get install ffmpeg). Prints min/median/max of the ratios ours
 over theirs: below 1 we are faster, save for segments/s. The command line starts a process a segment, as a node without
 warm workers does. Then the worker's memory under one and more 1080p streams at once, over that of the idle process.
 """

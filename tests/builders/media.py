@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -153,10 +154,14 @@ def encoded(
     *,
     container: str = "mpegts",
     turned: float = 0,
+    matrix: tuple[int, int, int, int] | None = None,
     time_base: Fraction = Fraction(1, 1000),
     **options: str,
 ) -> bytes:
-    """H.264 of frames with timestamps of one's own; `turned`: degrees in the container's display matrix."""
+    """H.264 of frames with timestamps of one's own.
+
+    In the container's display matrix: `turned`, in degrees, or for MP4 `matrix`, its corner in 1/65536.
+    """
     out = io.BytesIO()
     with av.open(out, "w", format=container) as target:
         stream = None
@@ -171,7 +176,13 @@ def encoded(
             frame.time_base = time_base
             target.mux(stream.encode(frame))
         target.mux(stream.encode(None))
-    return out.getvalue()
+    return out.getvalue() if matrix is None else _with_matrix(out.getvalue(), matrix)
+
+
+def _with_matrix(mp4: bytes, matrix: tuple[int, int, int, int]) -> bytes:
+    at = mp4.index(b"tkhd") + 44  # of a version 0 box
+    a, b, c, d = matrix
+    return mp4[:at] + struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30) + mp4[at + 36 :]
 
 
 def frames_at(times_ms: Iterable[int], width: int = 320, height: int = 180) -> Iterator[av.VideoFrame]:

@@ -14,7 +14,7 @@ from livefleet.media.benchmark import (
     load_benchmark,
     save_benchmark,
 )
-from livefleet.media.capabilities import DEFAULT_IDS, SEGMENT_SLICING, capability_ids
+from livefleet.media.capabilities import DEFAULT_IDS, PERCEPTUAL_HASH, SEGMENT_SLICING, capability_ids
 from livefleet.media.cores import usable_cores
 from livefleet.media.device import CPU, Device, DeviceKind
 from livefleet.media.device_lane import segment_deadline_s
@@ -30,6 +30,7 @@ from livefleet.media.models import (
     Transcoder,
     TranscodeResult,
     VideoCodec,
+    hash_path,
 )
 from livefleet.media.probe import Probe
 from livefleet.media.rendition import output_size
@@ -40,6 +41,7 @@ __all__ = [
     "CPU",
     "DEFAULT_IDS",
     "NO_LIMIT",
+    "PERCEPTUAL_HASH",
     "SEGMENT_SLICING",
     "TRANSCODER_READY",
     "Benchmark",
@@ -66,6 +68,7 @@ __all__ = [
     "WorkerLost",
     "benchmark_condition",
     "capability_ids",
+    "hash_path",
     "is_stale",
     "load_benchmark",
     "output_size",

@@ -90,6 +90,11 @@ class MachineLoad:
     max_load: float
     devices: tuple[DeviceLoad, ...]
 
+    @property
+    def cpu_allowed(self) -> float:
+        """Cores that sessions may use together, as it is now."""
+        return self.max_load * _left(self.cores, self.cpu_of_others)
+
 
 class Admission:
     """The book of open sessions. It refuses new ones only: an open session stays until `close`.
@@ -211,13 +216,17 @@ class Admission:
         return self._max_load * self._devices[device].places
 
     def _cores_left(self) -> float:
-        return max(self._cores - self.cpu_of_others, _LEAST_SHARE * self._cores)
+        return _left(self._cores, self.cpu_of_others)
 
     def _cpu(self) -> float:
         return sum(session.cost.cpu for session in self._sessions.values())
 
     def _places(self, device: str) -> float:
         return sum(session.cost.place for session in self._sessions.values() if session.device == device)
+
+
+def _left(cores: float, used_by_others: float) -> float:
+    return max(cores - used_by_others, _LEAST_SHARE * cores)
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:

@@ -1,10 +1,11 @@
 """A device with its places, and one try of a job on it."""
 
 import asyncio
+import logging
 import os
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,13 @@ from livefleet.media.device import Device, DeviceKind
 from livefleet.media.errors import WorkerHung, WorkerLost
 from livefleet.media.messages import Done, Failed, RunJob
 from livefleet.media.metering import Meter, Usage
-from livefleet.media.models import Rendition, TranscodeError, TranscodeJob, TranscodeResult
+from livefleet.media.models import Rendition, TranscodeError, TranscodeJob, TranscodeResult, hash_path
 from livefleet.media.slots import Slots
 from livefleet.media.supervisor import DeviceWorker
 
 __all__ = ["READY_TIMEOUT_S", "DeviceLane", "Outcome", "places_of", "segment_deadline_s"]
+
+log = logging.getLogger(__name__)
 
 READY_TIMEOUT_S = 15.0
 _GPU_PLACES = 4
@@ -61,6 +64,8 @@ class DeviceLane:
         deadline_s: Callable[[int], float],
     ) -> None:
         self.id = device.id
+        self.jobs = 0
+        """Tries that are waiting for a place or under way; for reading only."""
         self.folder = folder
         places = places_of(device)
         backoff = Backoff(first_s=0.1, factor=2, cap_s=30)
@@ -75,7 +80,7 @@ class DeviceLane:
 
         Raises TranscodeError, or WorkerLost where the job may be tried again.
         """
-        async with self._slots.take(alone=alone), self._job_folder(number) as folder:
+        async with self._counted(), self._slots.take(alone=alone), self._job_folder(number) as folder:
             await self.worker.wait_ready(READY_TIMEOUT_S)
             message = await self._files.run(_message, job, number, folder)
             self._meter.begin(number, weight)
@@ -85,7 +90,15 @@ class DeviceLane:
                 usage = self._meter.end(number)
             if isinstance(answer, Failed):
                 raise TranscodeError(answer.text, detail=answer.detail)
-            return Outcome(await self._files.run(_result, answer, message.outputs), usage)
+            return Outcome(await self._files.run(_result, answer, message), usage)
+
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        self.jobs += 1
+        try:
+            yield
+        finally:
+            self.jobs -= 1
 
     @asynccontextmanager
     async def _job_folder(self, number: int) -> AsyncIterator[Path]:
@@ -172,11 +185,24 @@ def _message(job: TranscodeJob, number: int, folder: Path) -> RunJob:
         orchestrator_id=job.orchestrator_id,
         clip_from_ms=job.clip_from_ms,
         clip_to_ms=job.clip_to_ms,
+        calc_perceptual_hash=job.calc_perceptual_hash,
+        session=job.session,
+        force_reinit=job.force_reinit,
     )
 
 
-def _result(answer: Done, outputs: Sequence[Path]) -> TranscodeResult:
+def _result(answer: Done, message: RunJob) -> TranscodeResult:
     renditions = (
-        Rendition(path.read_bytes(), pixels) for path, pixels in zip(outputs, answer.encoded_pixels, strict=True)
+        Rendition(path.read_bytes(), pixels, _hash(path) if message.calc_perceptual_hash else None)
+        for path, pixels in zip(message.outputs, answer.encoded_pixels, strict=True)
     )
     return TranscodeResult(tuple(renditions), answer.decoded_pixels)
+
+
+def _hash(output: Path) -> bytes | None:
+    """A rendition is worth delivering without its hash too."""
+    try:
+        return hash_path(output).read_bytes()
+    except FileNotFoundError:
+        log.warning("rendition.without_hash", extra={"rendition": output.name})
+        return None

@@ -7,7 +7,7 @@ import logging
 import math
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,7 +99,10 @@ class LocalTranscoder:
         self._tasks = asyncio.TaskGroup()
         self._duties: list[asyncio.Task[None]] = []
         self._closing = False
+        self._emptying: frozenset[str] = frozenset()
         self._jobs = 0
+        self.retries = 0
+        """Segments tried a second time after their worker process was lost; for reading only."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._others = None if cores is not None else OtherLoad(busy_seconds, self._cpu_times, clock.monotonic)
@@ -160,15 +163,52 @@ class LocalTranscoder:
 
     @property
     def capability_ids(self) -> frozenset[int]:
-        """What every ready device can do; empty while none is ready."""
-        probes = [lane.worker.probe for lane in self._lanes.values() if lane.worker.is_ready]
-        return frozenset.intersection(*(capability_ids(p) for p in probes if p is not None)) if probes else frozenset()
+        """What every ready device can do; where none is, what those can that have just lost their process.
+
+        Their sessions' next segments wait for the new process: to be refused meanwhile would end the streams.
+        """
+        known = [probe for name in self._usable() if (probe := self._lanes[name].worker.probe) is not None]
+        return frozenset.intersection(*(capability_ids(p) for p in known)) if known else frozenset()
 
     @property
     def sessions(self) -> int:
         """Sessions open now."""
         self._drop_idle_sessions()
         return len(self._sessions)
+
+    @property
+    def suspected_segments(self) -> int:
+        """Segments remembered for having taken a worker process down."""
+        return len(self._poison)
+
+    @property
+    def busy_sessions(self) -> int:
+        """Of these, those with a segment in work."""
+        return sum(bool(session.jobs) for session in self._sessions.values())
+
+    @property
+    def device_jobs(self) -> dict[str, int]:
+        """Segments in work by device id."""
+        return {lane.id: lane.jobs for lane in self._lanes.values()}
+
+    @property
+    def emptying(self) -> frozenset[str]:
+        """Devices that are being emptied."""
+        return self._emptying & self._lanes.keys()
+
+    @property
+    def is_emptied(self) -> bool:
+        """Whether all of them are: no new session is taken, and open ones go on."""
+        return bool(self._lanes) and self._emptying.issuperset(self._lanes)
+
+    def empty(self, devices: Iterable[str]) -> None:
+        """Empty these devices, and use all others again: their sessions go to the others, from the next segment on.
+
+        What is in work there is finished. Where nothing else is left, open sessions stay.
+        """
+        self._emptying = frozenset(devices)
+        for session in self._sessions if self._emptying else ():
+            self._admission.device_of(session, self._usable())
 
     @property
     def load(self) -> MachineLoad:
@@ -190,7 +230,7 @@ class LocalTranscoder:
         """Whether a new session with these profiles would be taken now; without any, one like those that are open."""
         self._drop_idle_sessions()
         wanted = pixels_per_s(profiles) if profiles else None
-        return not self._closing and self._admission.room_for(wanted, self._usable()) is not None
+        return self._takes_sessions and self._admission.room_for(wanted, self._usable()) is not None
 
     def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
         """Take a session in before its first segment, so that its place is safe; whether it is in now.
@@ -201,7 +241,7 @@ class LocalTranscoder:
         if session in self._sessions:
             return True
         wanted = pixels_per_s(profiles)
-        if self._closing or self._admission.open(session, wanted, self._usable()) is None:
+        if not self._takes_sessions or self._admission.open(session, wanted, self._usable()) is None:
             return False
         self._sessions[session] = _Session(wanted, self._clock.monotonic())
         return True
@@ -256,10 +296,20 @@ class LocalTranscoder:
     def _close(self, session: SessionId) -> None:
         self._sessions.pop(session, None)
         self._admission.close(session)
+        for lane in self._lanes.values():
+            lane.worker.end_session(session)
 
     def _usable(self) -> list[str]:
-        """Devices for the next segment: those with a process, or all when one must be waited for anyway."""
-        return [lane.id for lane in self._lanes.values() if lane.worker.is_ready] or list(self._lanes)
+        """Devices for the next segment: those with a process, or all when one must be waited for anyway.
+
+        Not those that are being emptied, unless there are no others.
+        """
+        lanes = [lane for lane in self._lanes.values() if lane.id not in self._emptying] or list(self._lanes.values())
+        return [lane.id for lane in lanes if lane.worker.is_ready] or [lane.id for lane in lanes]
+
+    @property
+    def _takes_sessions(self) -> bool:
+        return not self._closing and not self.is_emptied
 
     def _lane_of(self, session: SessionId, *, avoid: DeviceLane | None = None) -> DeviceLane:
         """Where the session's next segment goes, away from `avoid` if that can be. Ended sessions are served too."""
@@ -293,6 +343,7 @@ class LocalTranscoder:
             other = self._lane_of(job.session, avoid=lane)
             if isinstance(error, WorkerHung) and (other is lane or not other.worker.is_ready):
                 raise TranscodeError("TranscoderStopped", detail=str(error)) from error
+            self.retries += 1
             log.warning("segment.retried", extra={"sequence": job.sequence, "device": other.id, "error": str(error)})
         try:
             outcome = await self._attempt(job, session, other, alone=True)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from livefleet.kernel import Pixels
+from livefleet.kernel import Pixels, SessionId
 from livefleet.media.models import Profile
 from livefleet.media.probe import Probe
 
@@ -15,6 +15,7 @@ __all__ = [
     "LENGTH_BYTES",
     "Cancel",
     "Done",
+    "EndSession",
     "Failed",
     "FromWorker",
     "Ready",
@@ -37,12 +38,15 @@ class RunJob:
     id: int
     sequence: int
     source: Path
-    outputs: tuple[Path, ...]  # one a profile; the worker writes them
+    outputs: tuple[Path, ...]  # one a profile; the worker writes them, and each one's hash beside it (`hash_path`)
     duration_ms: int
     profiles: tuple[Profile, ...]
     orchestrator_id: str
     clip_from_ms: int | None = None
     clip_to_ms: int | None = None
+    calc_perceptual_hash: bool = False
+    session: SessionId = SessionId("")
+    force_reinit: bool = False
     kind: Literal["run"] = "run"
 
 
@@ -52,6 +56,14 @@ class Cancel:
 
     id: int
     kind: Literal["cancel"] = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class EndSession:
+    """Let go of what is kept for a session. There is no answer."""
+
+    session: SessionId
+    kind: Literal["end"] = "end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +94,7 @@ class Failed:
     kind: Literal["failed"] = "failed"
 
 
-ToWorker = RunJob | Cancel
+ToWorker = RunJob | Cancel | EndSession
 FromWorker = Ready | Done | Failed
 
 _TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")])
@@ -91,7 +103,7 @@ _FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(
 
 def frame(message: ToWorker | FromWorker) -> bytes:
     """The message as it goes over the socket."""
-    body = _TO_WORKER.dump_json(message) if isinstance(message, RunJob | Cancel) else _FROM_WORKER.dump_json(message)
+    body = _TO_WORKER.dump_json(message) if isinstance(message, ToWorker) else _FROM_WORKER.dump_json(message)
     return len(body).to_bytes(LENGTH_BYTES, "big") + body
 
 

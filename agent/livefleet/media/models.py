@@ -17,6 +17,7 @@ __all__ = [
     "TranscodeResult",
     "Transcoder",
     "VideoCodec",
+    "hash_path",
 ]
 
 
@@ -75,6 +76,9 @@ class TranscodeJob:
     orchestrator_id: str = "offchain"  # recipient address for the outputs' metadata
     clip_from_ms: int | None = None
     clip_to_ms: int | None = None
+    source_url: str | None = None  # where a worker finds the source too; None: only here
+    calc_perceptual_hash: bool = False  # a hash beside each rendition
+    force_reinit: bool = False  # begin with fresh codecs, whatever is kept for the session
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,12 @@ class Rendition:
 
     data: bytes
     pixels: Pixels  # width x height x frames really encoded
+    perceptual_hash: bytes | None = None  # MPEG-7 video signature, binary; None when not asked for, or not made
+
+
+def hash_path(output: Path) -> Path:
+    """Where the perceptual hash goes of a rendition that is written to `output`."""
+    return output.with_name(f"{output.name}.phash")
 
 
 @dataclass(frozen=True, slots=True)

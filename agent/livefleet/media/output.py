@@ -12,12 +12,12 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
-from av.video.frame import PictureType, VideoFrame
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 
 from livefleet.kernel import Pixels
+from livefleet.media.encoding import KeptEncoders, configure, new_encoder
 from livefleet.media.models import Container, Profile, TranscodeError
-from livefleet.media.rendition import EncodePlan
 from livefleet.media.scaling import Picture, SourceShape
 from livefleet.media.timing import moment, tick
 
@@ -38,11 +38,12 @@ _ADTS_MOST = (1 << 13) - 1 - 7  # bytes that an ADTS frame can carry
 class RenditionFile:
     """An output file being written. Pictures and audio packets go in by decoding order; `finish` completes the file."""
 
-    def __init__(self, profile: Profile, path: Path, source: SourceShape) -> None:
+    def __init__(self, profile: Profile, path: Path, source: SourceShape, encoders: KeptEncoders | None = None) -> None:
         self.encoded_pixels = Pixels(0)
         self._profile = profile
         self._path = path
         self._source = source
+        self._encoders = encoders
         self._container: OutputContainer | None = None
         self._video: VideoStream | None = None
         self._audio: AudioStream | None = None
@@ -59,11 +60,15 @@ class RenditionFile:
             self._flush_encoder()
             encoder = None
         first = encoder is None
-        if encoder is None:
-            self._encoder = encoder = self._open_encoder(picture)
         forced = self._is_forced_key(picture, first=first)
         frame.pict_type = PictureType.I if forced else PictureType.NONE
-        self._mux(encoder.encode(frame))
+        if encoder is None:
+            self._encoder, packets = self._begin(picture)
+        else:
+            packets = encoder.encode(frame)
+        self._mux(packets)
+        encoder = self._encoder
+        assert encoder is not None
         self.encoded_pixels = Pixels(self.encoded_pixels + encoder.width * encoder.height)
 
     def write_audio(self, packet: Packet[AudioStream]) -> None:
@@ -83,6 +88,8 @@ class RenditionFile:
         if self._container is None:
             raise TranscodeError("TranscoderInvalidVideo", detail="no frame for a rendition")
         self._flush_encoder()
+        if self._encoders is not None and self._encoder is not None:
+            self._encoders.give_back(self._encoder)
         self.close()
 
     def close(self) -> None:
@@ -104,33 +111,44 @@ class RenditionFile:
         self._next_key += interval * ((at - self._next_key) // interval + 1)
         return True
 
-    def _open_encoder(self, picture: Picture) -> VideoCodecContext:
-        if self._container is None:
-            encoder = self._open_container(picture)
-        else:
-            encoder = _video_encoder(picture.plan.encoder)
-            _configure(encoder, picture.plan, picture.frame, self._source)
+    def _begin(self, picture: Picture) -> tuple[VideoCodecContext, list[Packet[VideoStream]]]:
+        """An encoder for this picture and those like it, and what it says to this one."""
+        encoder = self._open_container(picture) if self._container is None else None
         for packet in self._early_audio:
             self.write_audio(packet)
         self._early_audio.clear()
-        return encoder
+        if encoder is None and self._encoders is not None:
+            return self._encoders.begin(picture, self._source)
+        if encoder is None:
+            encoder = new_encoder(picture, self._source)
+        return encoder, encoder.encode(picture.frame)
 
-    def _open_container(self, picture: Picture) -> VideoCodecContext:
+    def _open_container(self, picture: Picture) -> VideoCodecContext | None:
+        """Open the file; the encoder that belongs to its stream, unless they come from elsewhere."""
         name, options = _MUXING[self._profile.container]
         self._container = container = av.open(str(self._path), "w", format=name, options=options)
         if self._profile.container is Container.MPEGTS:
             container.metadata["service_provider"] = self._source.processed_by
         else:
             container.metadata["comment"] = f"Processed by {self._source.processed_by}"
-        stream = container.add_stream(picture.plan.encoder, rate=picture.plan.frame_rate)
-        assert isinstance(stream, VideoStream)
-        _configure(stream.codec_context, picture.plan, picture.frame, self._source)
-        stream.time_base = tick(picture.frame)
-        self._video = stream
+        self._video, encoder = self._add_video(container, picture)
         if self._source.audio is not None:
             self._audio = container.add_stream_from_template(self._source.audio)
             self._audio.codec_context.bit_rate = self._source.audio_bit_rate or 0
-        return stream.codec_context
+        return encoder
+
+    def _add_video(self, container: OutputContainer, picture: Picture) -> tuple[VideoStream, VideoCodecContext | None]:
+        name, rate, base = picture.plan.encoder, picture.plan.frame_rate, tick(picture.frame)
+        if self._encoders is not None:
+            size = {"width": picture.frame.width, "height": picture.frame.height}
+            stream = container.add_mux_stream(name, rate=rate, time_base=base, **size)
+            assert isinstance(stream, VideoStream)
+            return stream, None
+        stream = container.add_stream(name, rate=rate)
+        assert isinstance(stream, VideoStream)
+        configure(stream.codec_context, picture, self._source)
+        stream.time_base = base
+        return stream, stream.codec_context
 
     def _flush_encoder(self) -> None:
         if self._encoder is not None:
@@ -170,20 +188,3 @@ def _is_whole(packet: Packet[AudioStream]) -> bool:
         return packet.size <= _ADTS_MOST
     head = bytes(memoryview(packet)[:2])
     return len(head) == 2 and head[0] == 0xFF and head[1] & 0xF0 == 0xF0
-
-
-def _video_encoder(name: str) -> VideoCodecContext:
-    encoder = av.CodecContext.create(name, "w")
-    assert isinstance(encoder, VideoCodecContext)
-    return encoder
-
-
-def _configure(encoder: VideoCodecContext, settings: EncodePlan, frame: VideoFrame, source: SourceShape) -> None:
-    encoder.width, encoder.height = frame.width, frame.height
-    encoder.pix_fmt = frame.format.name
-    encoder.time_base = tick(frame)
-    encoder.framerate = settings.frame_rate
-    encoder.thread_count = 1  # measured: CPU time equals wall time and many streams share the cores best
-    encoder.options = dict(settings.options)
-    if source.aspect is not None:
-        encoder.sample_aspect_ratio = source.aspect

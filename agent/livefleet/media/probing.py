@@ -1,5 +1,6 @@
 """Try a device: open its encoders, transcode samples of every optional input. For worker processes only."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,18 +10,22 @@ import av
 from av.video.codeccontext import VideoCodecContext
 
 from livefleet.kernel import SessionId
+from livefleet.media.capabilities import PERCEPTUAL_HASH
 from livefleet.media.device import Device, DeviceKind
 from livefleet.media.inspection import inspect
-from livefleet.media.models import Profile, TranscodeError, TranscodeJob, VideoCodec
+from livefleet.media.models import Profile, TranscodeError, TranscodeJob, VideoCodec, hash_path
 from livefleet.media.probe import Probe
 from livefleet.media.rendition import encoder_name
 from livefleet.media.sample import make_clip
 from livefleet.media.transcode import transcode_to_files
+from livefleet.media.warm import Shelf
 
-__all__ = ["opens", "probe_device", "session_limit"]
+__all__ = ["opens", "probe_device", "reuses_codecs", "session_limit", "shelf_for"]
 
 _FRAMES = 6
 _MOST_SESSIONS = 32  # consumer GPUs stop at 3 to 12, by driver; a job takes one a rendition
+_CODECS = 2  # of a job with one rendition
+_KEPT = 24  # idle codecs; those in the way of a driver's limit go before
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +37,11 @@ class _Trial:
     pix_fmt: str = "yuv420p"
     suffix: str = ".ts"
     to: VideoCodec = VideoCodec.H264
+    with_hash: bool = False
 
 
 _TRIALS = (
+    _Trial(PERCEPTUAL_HASH, "libx264", with_hash=True),
     _Trial(15, "libx265"),
     _Trial(16, "libx264", to=VideoCodec.H265),
     _Trial(17, "libvpx", suffix=".webm"),
@@ -95,16 +102,53 @@ def probe_device(device: Device, folder: Path) -> Probe:
     )
 
 
+def shelf_for(device: Device, probe: Probe, folder: Path) -> Shelf[VideoCodecContext] | None:
+    """Where the device's codecs wait for their session's next segment; None where they had better be opened anew.
+
+    On a CPU that costs a millisecond, and x264 cannot be used again. Elsewhere it is tried: the same segment twice.
+    """
+    if device.kind is DeviceKind.CPU or probe.problem:
+        return None
+    shelf: Shelf[VideoCodecContext] = Shelf(_KEPT, time.monotonic)
+    return shelf if reuses_codecs(device, shelf, folder) else None
+
+
+def reuses_codecs(device: Device, shelf: Shelf[VideoCodecContext], folder: Path) -> bool:
+    """Whether a kept decoder and encoder make of a second segment what fresh ones made of the first."""
+    sample, output = folder / "trial.ts", folder / "trial-output"
+    job = TranscodeJob(SessionId("probe"), 0, sample, 1000, (Profile("trial", 160, 96, 100_000),))
+    try:
+        make_clip(sample, _FRAMES / 30, width=160, height=96, audio=False)
+        made = []
+        for _ in range(2):
+            transcode_to_files(job, [output], kind=device.kind, shelf=shelf)
+            made.append((inspect(output), _key_frames(output)))
+        return shelf.reused == _CODECS and made[0] == made[1] and made[0][0].frames == _FRAMES
+    except (av.FFmpegError, TranscodeError, ValueError):
+        return False
+    finally:
+        shelf.end(job.session)
+        for file in (sample, output):
+            file.unlink(missing_ok=True)
+
+
+def _key_frames(file: Path) -> list[int]:
+    """Which of the file's video packets are key frames."""
+    with av.open(str(file)) as opened:
+        packets = (packet for packet in opened.demux(video=0) if packet.size)
+        return [number for number, packet in enumerate(packets) if packet.is_keyframe]
+
+
 def _passes(trial: _Trial, device: Device, folder: Path) -> bool:
     sample, output = folder / f"trial{trial.suffix}", folder / "trial-output"
     profile = Profile("trial", 160, 96, 100_000, codec=trial.to)
     try:
         make_clip(sample, _FRAMES / 30, width=160, height=96, audio=False, codec=trial.codec, pix_fmt=trial.pix_fmt)
-        job = TranscodeJob(SessionId("probe"), 0, sample, 1000, (profile,))
+        job = TranscodeJob(SessionId("probe"), 0, sample, 1000, (profile,), calc_perceptual_hash=trial.with_hash)
         transcode_to_files(job, [output], kind=device.kind)
-        return inspect(output).frames == _FRAMES
+        return inspect(output).frames == _FRAMES and hash_path(output).exists() == trial.with_hash
     except (av.FFmpegError, av.codec.codec.UnknownCodecError, TranscodeError, ValueError):
         return False
     finally:
-        sample.unlink(missing_ok=True)
-        output.unlink(missing_ok=True)
+        for file in (sample, output, hash_path(output)):
+            file.unlink(missing_ok=True)

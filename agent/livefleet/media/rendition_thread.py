@@ -5,7 +5,7 @@ from __future__ import annotations  # av's generic classes are generic for the t
 import contextlib
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import av
@@ -13,8 +13,9 @@ from av.audio.stream import AudioStream
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
+from livefleet.media.hash_file import HashFile
 from livefleet.media.output import RenditionFile
-from livefleet.media.scaling import Scaler
+from livefleet.media.scaling import Picture, Scaler
 
 __all__ = ["RenditionThread"]
 
@@ -31,8 +32,11 @@ class _End:
 class RenditionThread:
     """Scales, encodes and writes one rendition. `on_end` is called on that thread once the encoder is gone."""
 
-    def __init__(self, scaler: Scaler, file: RenditionFile, *, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, scaler: Scaler, file: RenditionFile, hash_file: HashFile | None, *, on_end: Callable[[], None]
+    ) -> None:
         self.file = file
+        self._hash_file = hash_file
         self._scaler = scaler
         self._on_end = on_end
         self._error: BaseException | None = None
@@ -84,18 +88,24 @@ class RenditionThread:
                 case _End(complete=complete):
                     self._has_ended = True
                     if complete:
-                        for picture in self._scaler.rest():
-                            self.file.write_picture(picture)
+                        self._take(self._scaler.rest())
                         self.file.finish()
+                        if self._hash_file is not None:
+                            self._hash_file.finish()
                     else:
                         self.file.close()
                     return
                 case VideoFrame():
-                    for picture in self._scaler.pictures(item):
-                        self.file.write_picture(picture)
+                    self._take(self._scaler.pictures(item))
                     self._room.release()
                 case _:
                     self.file.write_audio(item)
+
+    def _take(self, pictures: Iterable[Picture]) -> None:
+        for picture in pictures:
+            if self._hash_file is not None:
+                self._hash_file.add(picture.frame)
+            self.file.write_picture(picture)
 
     def _discard(self) -> None:
         """Let go of what still comes, so that nobody waits for room."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations  # av's generic classes are generic for the type checker only
 
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TypeAlias
 
 import av
 from av.audio.stream import AudioStream
 from av.filter import Graph
+from av.sidedata.sidedata import SideData, SideDataContainer
 from av.video.frame import VideoFrame
 
 from livefleet.media.device import DeviceKind
@@ -20,12 +23,22 @@ __all__ = ["Picture", "Scaler", "SourceShape"]
 
 _RUNAWAY_FACTOR = 25
 
-# Counter-clockwise degrees by which a display matrix wants a frame turned -> what turns it.
-_TURNS: dict[int, tuple[tuple[str, str], ...]] = {
-    90: (("transpose", "cclock"),),
-    180: (("hflip", ""), ("vflip", "")),
-    270: (("transpose", "clock"),),
+# How a frame is to be turned and mirrored, as the corner a, b, c, d of a display matrix has it: a pixel at x, y (y
+# downwards) comes to a * x + c * y, b * x + d * y. -> What does it.
+_Orientation: TypeAlias = tuple[int, int, int, int]
+_UPRIGHT: _Orientation = (1, 0, 0, 1)
+_TURNS: dict[_Orientation, tuple[tuple[str, str], ...]] = {
+    _UPRIGHT: (),
+    (-1, 0, 0, 1): (("hflip", ""),),
+    (1, 0, 0, -1): (("vflip", ""),),
+    (-1, 0, 0, -1): (("hflip", ""), ("vflip", "")),
+    (0, -1, 1, 0): (("transpose", "cclock"),),
+    (0, 1, -1, 0): (("transpose", "clock"),),
+    (0, 1, 1, 0): (("transpose", "cclock_flip"),),
+    (0, -1, -1, 0): (("transpose", "clock_flip"),),
 }
+_BY_ANGLE: tuple[_Orientation, ...] = (_UPRIGHT, (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0))
+_MATRIX = struct.Struct("=9i")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +68,16 @@ class _Input:
     width: int
     height: int
     format: str
-    turn: int  # counter-clockwise degrees, a multiple of 90
+    orientation: _Orientation
 
     @classmethod
     def of(cls, frame: VideoFrame) -> _Input:
-        return cls(frame.width, frame.height, frame.format.name, round(frame.rotation / 90) * 90 % 360)
+        return cls(frame.width, frame.height, frame.format.name, _orientation(frame))
+
+    @property
+    def is_lying(self) -> bool:
+        """Whether width and height change places."""
+        return not self.orientation[0]
 
 
 class Scaler:
@@ -105,8 +123,7 @@ class Scaler:
             yield from self._drain()
 
     def _rebuild(self, shape: _Input, frame: VideoFrame) -> None:
-        is_lying = shape.turn % 180 == 90
-        upright = (shape.height, shape.width) if is_lying else (shape.width, shape.height)
+        upright = (shape.height, shape.width) if shape.is_lying else (shape.width, shape.height)
         wanted = plan(self._profile, self._source.kind, *upright, self._source.rate)
         if self._plan is not None and self._profile.container is Container.MP4:
             wanted = self._plan  # one sample description a track: keep the first size
@@ -127,10 +144,28 @@ class Scaler:
             yield Picture(frame, self._plan)
 
 
+def _orientation(frame: VideoFrame) -> _Orientation:
+    """What the frame's display matrix wants, to the nearest quarter turn; upright for a matrix that is none."""
+    try:
+        # The frame's own container would keep it from going; av's stub leaves the constructor out.
+        data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]
+    except ValueError:  # beside it is something that av has no name for; it still tells the angle
+        return _BY_ANGLE[round(frame.rotation / 90) % 4]
+    if not isinstance(data, SideData) or data.buffer_size != _MATRIX.size:
+        return _UPRIGHT
+    a, b, _, c, d, *_ = _MATRIX.unpack(bytes(data))
+    wanted = (_sign(a), 0, 0, _sign(d)) if abs(a) + abs(d) >= abs(b) + abs(c) else (0, _sign(b), _sign(c), 0)
+    return wanted if wanted in _TURNS else _UPRIGHT
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
 def _graph(settings: EncodePlan, shape: _Input, frame: VideoFrame) -> Graph:
     """scale, then fps (two far-apart frames must not make us scale their duplicates), as 8-bit 4:2:0."""
     width, height = settings.width, settings.height
-    if shape.turn % 180 == 90:
+    if shape.is_lying:
         width, height = height, width  # turned after scaling, where there is less to turn
     graph = Graph()
     graph.threads = 1
@@ -138,7 +173,7 @@ def _graph(settings: EncodePlan, shape: _Input, frame: VideoFrame) -> Graph:
         graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick(frame)),
         graph.add("scale", f"w={width}:h={height}:flags=bicubic"),
         graph.add("format", "yuv420p"),
-        *(graph.add(name, arguments) for name, arguments in _TURNS.get(shape.turn, ())),
+        *(graph.add(name, arguments) for name, arguments in _TURNS[shape.orientation]),
     ]
     if settings.fps is not None:
         nodes.append(graph.add("fps", f"fps={settings.fps.numerator}/{settings.fps.denominator}"))

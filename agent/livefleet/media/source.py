@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from livefleet.kernel import Pixels
+from livefleet.media.decoding import KeptDecoder
 from livefleet.media.failures import of_source
 from livefleet.media.models import TranscodeError, TranscodeJob
 from livefleet.media.timing import moment, tick
@@ -80,12 +81,19 @@ def sound_stream(container: InputContainer) -> AudioStream | None:
 class Source:
     """A segment being decoded. Belongs to one thread."""
 
-    def __init__(self, container: InputContainer, job: TranscodeJob) -> None:
+    def __init__(self, container: InputContainer, job: TranscodeJob, kept: KeptDecoder | None = None) -> None:
         self.decoded_pixels = Pixels(0)
         self._container = container
         self._video = video = picture_stream(container)
-        video.codec_context.thread_count = 1
-        video.codec_context.options = {"max_pixels": str(_MAX_PIXELS)}
+        options = {"max_pixels": str(_MAX_PIXELS)}
+        self._kept_decoder = kept
+        if kept is None:
+            self._decoder = video.codec_context
+            self._decoder.thread_count = 1
+            self._decoder.options = options
+        else:
+            self._decoder = kept.begin(video, options)
+        self._is_damaged = False
         self.audio = sound_stream(container)
         self.rate = _plausible(video.average_rate) or _plausible(video.guessed_rate)
         aspect = video.sample_aspect_ratio
@@ -122,6 +130,11 @@ class Source:
         if not self._kept:
             raise TranscodeError("TranscoderInvalidClipConfig", detail="no frame lies within the clip")
 
+    def give_back(self) -> None:
+        """Let the session's next segment have the decoder, if it has come through this one as it should."""
+        if self._kept_decoder is not None and not self._is_damaged and self._frames == self._packets:
+            self._kept_decoder.give_back(self._decoder)
+
     def _demux(self) -> Iterator[Packet[AudioStream] | Packet[VideoStream]]:
         streams = [self._video] if self.audio is None else [self._video, self.audio]
         packets = self._container.demux(*streams)
@@ -142,10 +155,11 @@ class Source:
             self._packets += 1
             self._key_packets += packet.is_keyframe
         try:
-            frames = packet.decode()
+            frames = self._decoder.decode(packet)
         except av.DecoderNotFoundError as error:
             raise of_source(error) from error
         except av.FFmpegError:  # a damaged packet costs its own frames
+            self._is_damaged = True
             return
         for frame in frames:
             self._frames += 1

@@ -12,13 +12,14 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Mapping
 from pathlib import Path
 
-from livefleet.kernel import Backoff, Condition, ConditionBoard, Status, run_duty
+from livefleet.kernel import Backoff, Condition, ConditionBoard, SessionId, Status, run_duty
 from livefleet.media.device import Device
 from livefleet.media.errors import WorkerAbsent, WorkerExited, WorkerLost
 from livefleet.media.messages import (
     LENGTH_BYTES,
     Cancel,
     Done,
+    EndSession,
     Failed,
     FromWorker,
     Ready,
@@ -47,6 +48,7 @@ _PASSED_ON_PREFIXES = ("NVIDIA_", "CUDA_")
 # Frames come and go on many threads. Measured with two 1080p streams: 350 MB held after a segment by the C library's
 # own rules, 95 MB by these, at the same CPU time.
 _MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": "131072"}
+_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}  # numpy adds up a few numbers a frame and needs none of its own
 
 
 class DeviceWorker:
@@ -57,7 +59,7 @@ class DeviceWorker:
     ) -> None:
         self.device = device
         self.slots = slots
-        self.probe: Probe | None = None  # of the process last ready
+        self.probe: Probe | None = None  # of the process last ready, until the one after it does not become so
         self.settled = asyncio.Event()  # ready, or known not to become so soon
         self._folder = folder
         self._board = board
@@ -67,6 +69,7 @@ class DeviceWorker:
         self._ready = asyncio.Event()
         self._process: Process | None = None
         self._writer: asyncio.StreamWriter | None = None
+        self._was_ready = False  # the process that ended last
         self._pending: dict[int, asyncio.Future[Done | Failed]] = {}
 
     @property
@@ -102,6 +105,7 @@ class DeviceWorker:
             )
         finally:
             self._closed = True
+            self.probe = None
             self._ready.set()  # nobody waits for what will not come
             self._board.withdraw(CONDITION, self.device.id)
 
@@ -134,6 +138,10 @@ class DeviceWorker:
         """Ask the process to give a job up; the job then ends as failed."""
         self._send(Cancel(job_id))
 
+    def end_session(self, session: SessionId) -> None:
+        """Have the process let go of what it keeps for a session."""
+        self._send(EndSession(session))
+
     def kill(self, why: str) -> None:
         """End the process now; another is started."""
         process = self._process
@@ -146,6 +154,7 @@ class DeviceWorker:
             self._writer.write(frame(message))
 
     async def _live_once(self) -> None:
+        self._was_ready = False
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = process = await asyncio.create_subprocess_exec(
@@ -157,6 +166,7 @@ class DeviceWorker:
             async with asyncio.timeout(_HELLO_TIMEOUT_S):
                 await self._greet(reader)
             self._writer = writer
+            self._was_ready = True
             self._ready.set()
             self.settled.set()
             self._report(Status.TRUE, "Ready", f"{self.device.encoder} works; process {process.pid}")
@@ -204,6 +214,8 @@ class DeviceWorker:
 
     def _report_failure(self, error: BaseException) -> None:
         self.settled.set()
+        if not self._was_ready:
+            self.probe = None
         reason = error.reason if isinstance(error, WorkerExited) else type(error).__name__
         self._report(Status.FALSE, reason, f"{error}; another is started shortly")
 
@@ -218,7 +230,7 @@ def _cpu_clock(pid: int) -> int:
 
 def _environment(device: Device, ours: Mapping[str, str]) -> dict[str, str]:
     kept = {k: v for k, v in ours.items() if k in _PASSED_ON or k.startswith(_PASSED_ON_PREFIXES)}
-    return kept | _MEMORY | device.environment()
+    return kept | _MEMORY | _NO_THREADS | device.environment()
 
 
 async def _read(reader: asyncio.StreamReader) -> FromWorker:

@@ -10,18 +10,23 @@ from pathlib import Path
 
 import av
 from av.codec.hwaccel import HWAccel
-from av.container import InputContainer
+from av.video.codeccontext import VideoCodecContext
 
 import livefleet
 from livefleet.kernel import Pixels
+from livefleet.media.decoding import KeptDecoder
 from livefleet.media.device import DeviceKind
+from livefleet.media.encoding import KeptEncoders
 from livefleet.media.failures import of_output
-from livefleet.media.models import Profile, TranscodeError, TranscodeJob
+from livefleet.media.hash_file import HashFile
+from livefleet.media.models import Container, Profile, TranscodeError, TranscodeJob, hash_path
 from livefleet.media.output import RenditionFile
 from livefleet.media.rendition import check_job, encoder_name
 from livefleet.media.rendition_thread import RenditionThread
 from livefleet.media.scaling import Scaler, SourceShape
+from livefleet.media.sei_order import in_order
 from livefleet.media.source import Source, open_source
+from livefleet.media.warm import Shelf
 
 __all__ = ["Outcome", "initial_demand", "open_source", "transcode_to_files"]
 
@@ -49,32 +54,38 @@ def transcode_to_files(
     kind: DeviceKind = DeviceKind.CPU,
     is_cancelled: Callable[[], bool] = lambda: False,
     on_demand: Callable[[float], None] = lambda _: None,
+    shelf: Shelf[VideoCodecContext] | None = None,
 ) -> Outcome:
-    """Write one file a profile. Blocks; uses a thread a rendition.
+    """Write one file a profile, and its hash beside it where the job wants one. Blocks; uses a thread a rendition.
 
-    `on_demand` hears, on any thread, how many cores the job can use from then on. Raises TranscodeError: for a source
-    at fault with a text that gateways do not punish.
+    `on_demand` hears, on any thread, how many cores the job can use from then on. `shelf` has the codecs, and keeps
+    them for the session's next segment; None: they live as long as the job. Raises TranscodeError: for a source at
+    fault with a text that gateways do not punish.
     """
     check_job(job)
+    if shelf is not None and job.force_reinit:
+        shelf.end(job.session)
     for profile in job.profiles:
         encoder_name(kind, profile.codec)
     hwaccel = HWAccel("cuda", device=0, allow_software_fallback=True) if kind is DeviceKind.NVIDIA else None
+    kept = None if shelf is None else KeptDecoder(shelf, job.session, hwaccel)
     try:
-        with open_source(job.source, hwaccel=hwaccel) as container:
-            return _transcode(job, container, outputs, kind, is_cancelled, _Demand(job.profiles, on_demand))
+        with open_source(in_order(job.source) or job.source, hwaccel=None if kept else hwaccel) as container:
+            source = Source(container, job, kept)
+            return _transcode(job, source, outputs, kind, is_cancelled, _Demand(job.profiles, on_demand), shelf)
     except av.FFmpegError as error:
         raise of_output(error) from error
 
 
 def _transcode(
     job: TranscodeJob,
-    container: InputContainer,
+    source: Source,
     outputs: Sequence[Path],
     kind: DeviceKind,
     is_cancelled: Callable[[], bool],
     demand: _Demand,
+    shelf: Shelf[VideoCodecContext] | None,
 ) -> Outcome:
-    source = Source(container, job)
     shape = SourceShape(
         kind=kind,
         rate=source.rate,
@@ -84,7 +95,12 @@ def _transcode(
         processed_by=f"Livepeer Transcoder {livefleet.__version__} ({job.orchestrator_id})",
     )
     threads = [
-        RenditionThread(Scaler(profile, shape), RenditionFile(profile, path, shape), on_end=partial(demand.drop, index))
+        RenditionThread(
+            Scaler(profile, shape),
+            RenditionFile(profile, path, shape, _encoders(shelf, job, index)),
+            HashFile(hash_path(path)) if job.calc_perceptual_hash else None,
+            on_end=partial(demand.drop, index),
+        )
         for index, (profile, path) in enumerate(zip(job.profiles, outputs, strict=True))
     ]
     try:
@@ -94,6 +110,7 @@ def _transcode(
             for thread in threads:
                 thread.put(item)
         source.check_outcome()
+        source.give_back()
         for thread in threads:
             thread.end()
         demand.stop_reading()
@@ -103,6 +120,13 @@ def _transcode(
         for thread in threads:
             thread.abandon()
     return Outcome(tuple(thread.file.encoded_pixels for thread in threads), source.decoded_pixels)
+
+
+def _encoders(shelf: Shelf[VideoCodecContext] | None, job: TranscodeJob, index: int) -> KeptEncoders | None:
+    """MP4 wants an encoder's headers before its first picture, and so one that is opened for the file."""
+    if shelf is None or job.profiles[index].container is Container.MP4:
+        return None
+    return KeptEncoders(shelf, job.session, index)
 
 
 class _Demand:

@@ -6,6 +6,7 @@ its environment, leaves no core file, is the first that the kernel ends when mem
 
 import argparse
 import ctypes
+import gc
 import logging
 import math
 import os
@@ -18,16 +19,28 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import av
+from av.video.codeccontext import VideoCodecContext
 
-from livefleet.kernel import SessionId
 from livefleet.media.cores import usable_cores
 from livefleet.media.device import Device, DeviceKind
 from livefleet.media.heap import Heap
-from livefleet.media.messages import Cancel, Done, Failed, FromWorker, Ready, RunJob, ToWorker, frame, receive
+from livefleet.media.messages import (
+    Cancel,
+    Done,
+    EndSession,
+    Failed,
+    FromWorker,
+    Ready,
+    RunJob,
+    ToWorker,
+    frame,
+    receive,
+)
 from livefleet.media.models import TranscodeError, TranscodeJob
-from livefleet.media.probing import probe_device
+from livefleet.media.probing import probe_device, shelf_for
 from livefleet.media.transcode import initial_demand, transcode_to_files
 from livefleet.media.turns import Turns
+from livefleet.media.warm import Shelf
 
 __all__ = ["main"]
 
@@ -38,8 +51,11 @@ _IDLE_S = 5.0  # a live stream's next segment comes sooner
 
 
 class _Worker:
-    def __init__(self, connection: socket.socket, device: Device, slots: int) -> None:
+    def __init__(
+        self, connection: socket.socket, device: Device, slots: int, shelf: Shelf[VideoCodecContext] | None
+    ) -> None:
         self._connection = connection
+        self._shelf = shelf
         self._device = device
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="job")
         self._turns = Turns(math.inf if device.kind is DeviceKind.NVIDIA else usable_cores())
@@ -57,9 +73,16 @@ class _Worker:
                 case Cancel(id=number):
                     if (event := self._cancelled.get(number)) is not None:
                         event.set()
+                case EndSession(session=session):
+                    if self._shelf is not None:
+                        self._shelf.end(session)
 
     def _next_message(self) -> ToWorker | None:
+        if self._shelf is not None:
+            self._shelf.end_idle()
         while not select.select([self._connection], [], [], _IDLE_S)[0]:
+            if self._shelf is not None:
+                self._shelf.end_idle()
             if not self._cancelled:  # keyed by the jobs there are
                 self._heap.give_back()
         return receive(self._connection)
@@ -75,7 +98,7 @@ class _Worker:
 
     def _outcome(self, message: RunJob, cancelled: threading.Event) -> Done | Failed:
         job = TranscodeJob(
-            session=SessionId(""),
+            session=message.session,
             sequence=message.sequence,
             source=message.source,
             duration_ms=message.duration_ms,
@@ -83,6 +106,8 @@ class _Worker:
             orchestrator_id=message.orchestrator_id,
             clip_from_ms=message.clip_from_ms,
             clip_to_ms=message.clip_to_ms,
+            calc_perceptual_hash=message.calc_perceptual_hash,
+            force_reinit=message.force_reinit,
         )
         try:
             with self._turns.take(initial_demand(job.profiles), cancelled.is_set) as turn:
@@ -92,6 +117,7 @@ class _Worker:
                     kind=self._device.kind,
                     is_cancelled=cancelled.is_set,
                     on_demand=turn.demand,
+                    shelf=self._shelf,
                 )
         except TranscodeError as error:
             return Failed(message.id, error.text, error.detail)
@@ -113,8 +139,10 @@ def main() -> None:
     av.logging.set_level(None)
     connection = socket.socket(fileno=os.dup(0))
     device = Device(given.device, given.kind)
-    worker = _Worker(connection, device, given.slots)
-    worker.send(Ready(probe_device(device, given.folder)))
+    probe = probe_device(device, given.folder)
+    worker = _Worker(connection, device, given.slots, shelf_for(device, probe, given.folder))
+    gc.freeze()  # what is there now stays: no collection need look at it again
+    worker.send(Ready(probe))
     try:
         worker.serve()
     except OSError as error:

@@ -6,10 +6,11 @@ import av
 import numpy as np
 import pytest
 
-from livefleet.media import Container, Device, DeviceKind, H264Profile, TranscodeError, VideoCodec
+from livefleet.media import Container, Device, DeviceKind, H264Profile, TranscodeError, VideoCodec, hash_path
 from livefleet.media.inspection import inspect
-from livefleet.media.probing import opens, probe_device
+from livefleet.media.probing import opens, probe_device, reuses_codecs
 from livefleet.media.transcode import transcode_to_files
+from livefleet.media.warm import Shelf
 from tests.builders.media import a_job, a_profile, a_segment, changing_size, encoded, frame_times, frames_at, key_times
 
 pytestmark = pytest.mark.gpu
@@ -116,3 +117,37 @@ def test_nvenc__turned__is_upright(transcode):
     source = encoded(frames_at(range(0, 500, 33)), container="mp4", turned=90)
     _, (rendition,) = transcode(source)
     assert (inspect(rendition).width, inspect(rendition).height) == (146, 260)
+
+
+def test_nvenc__kept_encoder__is_found_fit(tmp_path):
+    """The very trial that decides whether a worker keeps encoders."""
+    assert reuses_codecs(Device("gpu", DeviceKind.NVIDIA), Shelf(4, lambda: 0.0), tmp_path)
+
+
+@pytest.mark.parametrize("changes", [{}, {"fps": 15}, {"gop_ms": 250}, {"h264_profile": H264Profile.HIGH, "fps": 30}])
+def test_nvenc__kept_encoder__makes_of_each_segment_what_a_fresh_one_does(segment, changes, tmp_path):
+    shelf, output = Shelf(4, lambda: 0.0), tmp_path / "0"
+    made = []
+    for _ in range(3):
+        job = a_job(segment, a_profile(**changes))
+        outcome = transcode_to_files(job, [output], kind=DeviceKind.NVIDIA, shelf=shelf)
+        assert outcome.encoded_pixels == (inspect(output).pixels,)
+        made.append((inspect(output), frame_times(output.read_bytes()), key_times(output.read_bytes())))
+    assert shelf.reused == 2 * 2
+    assert made[0] == made[1] == made[2]
+
+
+def test_nvenc__kept_encoders__give_way_at_the_driver_s_limit(segment, tmp_path):
+    shelf = Shelf(100, lambda: 0.0)
+    for number in range(40):
+        job = a_job(segment, a_profile(), session=f"s{number}")
+        transcode_to_files(job, [tmp_path / "0"], kind=DeviceKind.NVIDIA, shelf=shelf)
+    assert inspect(tmp_path / "0").frames == 30
+
+
+def test_nvenc__hash_wanted__is_of_the_frames_that_are_encoded(segment, tmp_path):
+    for kind in DeviceKind:
+        job = a_job(segment, a_profile(fps=30), calc_perceptual_hash=True)
+        transcode_to_files(job, [tmp_path / kind], kind=kind)
+    ours, theirs = (hash_path(tmp_path / kind).read_bytes() for kind in DeviceKind)
+    assert len(ours) == len(theirs)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from livefleet.kernel import ConditionBoard, SystemClock
+from livefleet.kernel import ConditionBoard, Status, SystemClock
 from livefleet.media import CPU, NO_LIMIT, Device, LocalTranscoder, TranscodeError
 from livefleet.media.inspection import inspect
 from tests.builders.media import a_job, a_segment
@@ -88,10 +88,10 @@ async def test_killed_once__a_segment_that_then_comes_through_is_no_suspect(make
             assert inspect(job.result().renditions[0].data).frames == 60
 
 
-async def test_hung_twice__is_poison_too(make, other_segment):
-    async with make(deadline_s=lambda duration_ms: 0.3 if duration_ms == 1 else PATIENCE_S) as transcoder:
+async def test_hung_twice__is_poison_too(make, board, other_segment):
+    async with make(board=board, deadline_s=lambda duration_ms: 0.3 if duration_ms == 1 else PATIENCE_S) as transcoder:
         for _ in range(2):
-            await until(lambda: transcoder.capability_ids)
+            await until(lambda: board.all()[0].status is Status.TRUE)
             os.kill(transcoder.worker_pids["cpu"], signal.SIGSTOP)
             failed = await outcome(transcoder.transcode(a_job(other_segment, duration_ms=1)))
             assert (failed.text, failed.detail) == ("TranscoderStopped", "no answer within 0.3 s")

@@ -6,7 +6,7 @@ import av
 import pytest
 
 import livefleet
-from livefleet.media import Container, H264Profile, TranscodeError, VideoCodec
+from livefleet.media import Container, H264Profile, TranscodeError, VideoCodec, hash_path
 from livefleet.media.inspection import inspect
 from livefleet.media.transcode import transcode_to_files
 from tests.builders.media import (
@@ -254,6 +254,25 @@ def test_transcode__cancelled__stops(segment, tmp_path):
     with pytest.raises(TranscodeError) as stopped:
         transcode_to_files(a_job(segment), [tmp_path / "out"], is_cancelled=lambda: True)
     assert stopped.value.text == "TranscoderStopped"
+
+
+def test_transcode__hash_wanted__lies_beside_each_rendition(segment, tmp_path):
+    outputs = [tmp_path / "0", tmp_path / "1"]
+    transcode_to_files(a_job(segment, a_profile(), a_profile(fps=15), calc_perceptual_hash=True), outputs)
+    hashes = [hash_path(path).read_bytes() for path in outputs]
+    assert [int.from_bytes(h[16:21], "big") >> 7 & 0xFFFFFFFF for h in hashes] == [30, inspect(outputs[1]).frames]
+
+
+def test_transcode__hash_not_wanted__there_is_none(segment, tmp_path):
+    transcode_to_files(a_job(segment), [tmp_path / "0"])
+    assert not hash_path(tmp_path / "0").exists()
+
+
+def test_transcode__no_room_for_the_hash__rendition_is_delivered(segment, tmp_path):
+    hash_path(tmp_path / "0").symlink_to("/dev/full")
+    transcode_to_files(a_job(segment, calc_perceptual_hash=True), [tmp_path / "0"])
+    assert inspect(tmp_path / "0").frames == 30
+    assert not hash_path(tmp_path / "0").exists()
 
 
 @pytest.mark.parametrize("container", Container)

@@ -1,5 +1,6 @@
 """Inputs that differ from what a tidy encoder makes, each one made on the spot."""
 
+import gc
 import io
 from fractions import Fraction
 from itertools import pairwise
@@ -66,6 +67,38 @@ def test_transcode__display_matrix__turns_the_picture_upright(degrees, size, dar
     info = inspect(rendition)
     assert (info.width, info.height) == size
     assert outcome.decoded_pixels == 320 * 180 * info.frames
+    assert shades(rendition)[0] == dark
+
+
+ONE = 1 << 16
+
+
+@pytest.mark.parametrize(
+    ("matrix", "size", "dark", "middle"),
+    [
+        ((ONE, 0, 0, ONE), (256, 144), "top right", "bottom right"),
+        ((-ONE, 0, 0, ONE), (256, 144), "top left", "bottom left"),  # mirrored, as a front camera does
+        ((ONE, 0, 0, -ONE), (256, 144), "bottom right", "top right"),  # upside down
+        ((-ONE, 0, 0, -ONE), (256, 144), "bottom left", "top left"),
+        ((0, -ONE, ONE, 0), (146, 260), "top left", "top right"),
+        ((0, ONE, -ONE, 0), (146, 260), "bottom right", "bottom left"),
+        ((0, ONE, ONE, 0), (146, 260), "bottom left", "bottom right"),  # turned and mirrored
+        ((0, -ONE, -ONE, 0), (146, 260), "top right", "top left"),
+        ((2 * ONE, 0, 0, 2 * ONE), (256, 144), "top right", "bottom right"),  # how large to show it is not our business
+        ((0, 0, 0, 0), (256, 144), "top right", "bottom right"),  # no matrix at all
+        ((ONE, ONE // 100, -ONE // 100, ONE), (256, 144), "top right", "bottom right"),  # a little askew
+    ],
+)
+@pytest.mark.parametrize("fps", [0, 30])
+def test_transcode__display_matrix__mirrors_too(matrix, size, dark, middle, fps, transcode):
+    source = encoded(frames_at(range(0, 500, 33)), container="mp4", matrix=matrix)
+    _, (rendition,) = transcode(source, a_profile(fps=fps))
+    assert (inspect(rendition).width, inspect(rendition).height) == size
+    assert shades(rendition)[:2] == [dark, middle]
+
+
+def shades(rendition):
+    """The quarters of the first picture, darkest first."""
     luma = first_luma(rendition)
     top, left = luma.shape[0] // 2, luma.shape[1] // 2
     quarters = {
@@ -74,7 +107,7 @@ def test_transcode__display_matrix__turns_the_picture_upright(degrees, size, dar
         "bottom left": luma[top:, :left],
         "bottom right": luma[top:, left:],
     }
-    assert min(quarters, key=lambda name: np.mean(quarters[name])) == dark
+    return sorted(quarters, key=lambda name: np.mean(quarters[name]))
 
 
 @pytest.mark.parametrize("kind", [{"x264-params": "tff=1"}, {"x264-params": "bff=1"}])
@@ -258,3 +291,75 @@ def test_transcode__clip_of_a_rate_conversion__counts_what_it_writes(segment, bo
 def test_transcode__same_segment_twice__gives_the_same_bytes(segment, transcode):
     profiles = (a_profile(), a_profile(fps=15, container=Container.MP4))
     assert transcode(segment, *profiles) == transcode(segment, *profiles)
+
+
+@pytest.mark.parametrize("container", Container)
+@pytest.mark.parametrize("changes", [{}, {"fps": 60}, {"gop_ms": 250}, {"gop_ms": -1}])
+def test_transcode__decoding_times__rise_and_precede_presentation(segment, container, changes, transcode):
+    _, (rendition,) = transcode(segment, a_profile(container=container, **changes))
+    with av.open(io.BytesIO(rendition)) as opened:
+        times = [(p.dts, p.pts) for p in opened.demux(video=0) if p.size]
+    assert all(dts <= pts for dts, pts in times)
+    assert all(first < second for (first, _), (second, _) in pairwise(times))
+
+
+def test_transcode__sound_appears_midway__is_left_out(transcode):
+    silent, loud = a_segment(0.5, audio=False), a_segment(0.5)
+    outcome, (rendition,) = transcode(silent + remuxed(loud, shift_s=0.5))
+    assert outcome.decoded_pixels == 320 * 180 * 30
+    assert inspect(rendition).frames == 30
+
+
+@pytest.mark.parametrize("container", Container)
+def test_transcode__sound_changes_its_codec_midway__pictures_go_on(container, transcode):
+    first, then = a_segment(0.5), with_sound(a_segment(0.5), "libmp3lame", 44_100)
+    outcome, (rendition,) = transcode(first + remuxed(then, shift_s=0.5), a_profile(container=container))
+    assert outcome.decoded_pixels == 320 * 180 * 30
+    assert inspect(rendition).frames == 30
+
+
+@pytest.mark.parametrize("container", Container)
+@pytest.mark.parametrize("codec", ["libmp3lame", "mp2", "ac3"])
+def test_transcode__sound_of_another_codec__is_copied_too(codec, container, transcode):
+    source = with_sound(a_segment(0.5), codec, 48_000)
+    _, (rendition,) = transcode(source, a_profile(container=container))
+    with av.open(io.BytesIO(source)) as before, av.open(io.BytesIO(rendition)) as after:
+        kept = [[bytes(p) for p in opened.demux(audio=0) if p.size] for opened in (before, after)]
+    assert kept[0] == kept[1]
+
+
+def with_sound(segment, codec, rate):
+    """The same pictures with silence in another codec."""
+    out = io.BytesIO()
+    with av.open(io.BytesIO(segment)) as source, av.open(out, "w", format="mpegts") as target:
+        video = target.add_stream_from_template(source.streams.video[0])
+        sound = target.add_stream(codec, rate=rate, layout="stereo")
+        start, end = None, None
+        for packet in source.demux(video=0):
+            if packet.size:
+                start = packet.pts * packet.time_base if start is None else start
+                end = packet.pts * packet.time_base
+                packet.stream = video
+                target.mux_one(packet)
+        size = sound.codec_context.frame_size or 1152
+        for number in range(int((end - start) * rate / size)):
+            frame = av.AudioFrame(format=sound.codec_context.format.name, layout="stereo", samples=size)
+            for plane in frame.planes:
+                plane.update(bytes(plane.buffer_size))
+            frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+            frame.pts = round(start * rate) + number * size
+            target.mux(sound.encode(frame))
+        target.mux(sound.encode(None))
+    return out.getvalue()
+
+
+def test_transcode__turned_pictures__leave_no_frame_behind(transcode):
+    """A frame of a large picture is megabytes, and nobody collects cycles while a job runs."""
+    source = encoded(frames_at(range(0, 500, 33)), container="mp4", matrix=(-ONE, 0, 0, ONE))
+    gc.collect()
+    gc.disable()
+    try:
+        transcode(source)
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, av.VideoFrame)]
+    finally:
+        gc.enable()

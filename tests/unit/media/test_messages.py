@@ -4,11 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livefleet.kernel import Pixels
-from livefleet.media import Container, H264Profile, Probe, Profile, VideoCodec, capability_ids
+from livefleet.kernel import Pixels, SessionId
+from livefleet.media import PERCEPTUAL_HASH, Container, H264Profile, Probe, Profile, VideoCodec, capability_ids
 from livefleet.media.messages import (
     LENGTH_BYTES,
     Done,
+    EndSession,
     Failed,
     Ready,
     RunJob,
@@ -79,6 +80,11 @@ def test_answer__through_the_wire__is_the_same(answer):
     assert parse_from_worker(data[LENGTH_BYTES:]) == answer
 
 
+def test_end_of_a_session__through_the_wire__is_the_same():
+    message = EndSession(SessionId("s1"))
+    assert receive(Wire(frame(message))) == message
+
+
 def test_receive__agent_gone_mid_message__is_the_end():
     whole = frame(RunJob(1, 1, Path("/a"), (), 1, (), "x"))
     assert receive(Wire(b"")) is None
@@ -98,5 +104,6 @@ def test_parse__unknown_kind__is_refused():
 def test_capability_ids__of_a_probe():
     fine = Probe("cpu", ("libx264",), (15, 25))
     assert capability_ids(fine) == {*range(13), 15, 25, 26}
-    assert 14 not in capability_ids(fine)
+    assert PERCEPTUAL_HASH not in capability_ids(fine)
+    assert PERCEPTUAL_HASH in capability_ids(Probe("cpu", ("libx264",), (PERCEPTUAL_HASH,)))
     assert capability_ids(Probe("GPU-1", (), (), "h264_nvenc: no")) == frozenset()

@@ -87,11 +87,23 @@ def test_plan__quality__leaves_the_bitrate_as_maximum_only():
         (GPU, H264Profile.DEFAULT, 30, None, "0"),
         (GPU, H264Profile.HIGH, 0, "high", "0"),
         (GPU, H264Profile.HIGH, 30, "high", "3"),
+        (GPU, H264Profile.MAIN, 0, "main", "0"),
+        (GPU, H264Profile.MAIN, 30, "main", "3"),
+        (GPU, H264Profile.BASELINE, 30, "baseline", "0"),
+        (GPU, H264Profile.CONSTRAINED_HIGH, 30, "high", "0"),
     ],
 )
 def test_plan__profile__decides_b_frames(kind, name, fps, profile, b_frames):
     options = a_plan(a_profile(h264_profile=name, fps=fps), kind).options
     assert (options.get("profile"), options["bf"]) == (profile, b_frames)
+
+
+@pytest.mark.parametrize("codec", [VideoCodec.H264, VideoCodec.H265])
+@pytest.mark.parametrize("kind", [CPU, GPU])
+def test_plan__every_encoder__has_preset_and_forced_idr(kind, codec):
+    options = a_plan(a_profile(codec=codec), kind).options
+    assert (options["preset"], options["forced-idr"]) == ("medium", "1")
+    assert options.get("tier") == ("high" if kind is GPU and codec is VideoCodec.H265 else None)
 
 
 def test_plan__gop_with_fps__counts_frames_by_the_numerator():
