@@ -4,7 +4,9 @@ from livefleet.kernel.clock import Clock, SystemClock
 from livefleet.kernel.condition import Condition, ConditionBoard, Status
 from livefleet.kernel.errors import BadInput, ExitCode, LivefleetError, OutsideWorld, Refused, Terminal, Transient
 from livefleet.kernel.executors import Blocking
+from livefleet.kernel.intake import Intake
 from livefleet.kernel.supervise import Backoff, run_duty
+from livefleet.kernel.tally import OTHER, Histogram, Histograms, LastValues, Tally
 from livefleet.kernel.units import (
     MAX_WIN_PROB,
     ZERO_ADDRESS,
@@ -22,6 +24,7 @@ from livefleet.kernel.units import (
 
 __all__ = [
     "MAX_WIN_PROB",
+    "OTHER",
     "ZERO_ADDRESS",
     "Address",
     "Backoff",
@@ -32,6 +35,10 @@ __all__ = [
     "Condition",
     "ConditionBoard",
     "ExitCode",
+    "Histogram",
+    "Histograms",
+    "Intake",
+    "LastValues",
     "LivefleetError",
     "OutsideWorld",
     "Pixels",
@@ -40,6 +47,7 @@ __all__ = [
     "SessionId",
     "Status",
     "SystemClock",
+    "Tally",
     "Terminal",
     "Transient",
     "Wei",

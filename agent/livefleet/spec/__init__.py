@@ -3,6 +3,16 @@
 from livefleet.spec.ai import AiDuty, ModelEntry, Pipeline
 from livefleet.spec.declared_price import Currency, DeclaredPrice
 from livefleet.spec.digest import node_digest, to_yaml
+from livefleet.spec.drain import (
+    DEFAULT_DEADLINE_S,
+    DrainOrder,
+    DrainOrders,
+    DrainReport,
+    DrainScope,
+    DrainState,
+    load_drain,
+    save_drain,
+)
 from livefleet.spec.fleet import FleetSpec, HostLayer, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
 from livefleet.spec.gpu import DriverSettings, GpuSelection
 from livefleet.spec.keys import KeyRef, NodeKey, SecretRef
@@ -11,9 +21,11 @@ from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network, NetworkName
 from livefleet.spec.node import NodePaths, NodeSpec
 from livefleet.spec.node_prices import declared_prices, needs_rate, reprice, restart_needed
+from livefleet.spec.object_store import ObjectStoreSettings
 from livefleet.spec.pricing import FeedSettings, Prices, TicketSettings
 from livefleet.spec.problem import Problem, SpecError
 from livefleet.spec.profile import Origin, Origins
+from livefleet.spec.redeemer import RedeemerSettings
 from livefleet.spec.roles import (
     Duties,
     OrchestratorSettings,
@@ -28,9 +40,15 @@ from livefleet.spec.secrets import SecretToSend
 from livefleet.spec.self_benchmark import SelfBenchmark
 
 __all__ = [
+    "DEFAULT_DEADLINE_S",
     "AiDuty",
     "Currency",
     "DeclaredPrice",
+    "DrainOrder",
+    "DrainOrders",
+    "DrainReport",
+    "DrainScope",
+    "DrainState",
     "DriverSettings",
     "Duties",
     "FeedSettings",
@@ -47,6 +65,7 @@ __all__ = [
     "NodeKey",
     "NodePaths",
     "NodeSpec",
+    "ObjectStoreSettings",
     "OrchestratorSettings",
     "Origin",
     "Origins",
@@ -54,6 +73,7 @@ __all__ = [
     "Prices",
     "Problem",
     "ProfileLayer",
+    "RedeemerSettings",
     "RedemptionDuty",
     "ReleaseSettings",
     "RewardDuty",
@@ -69,6 +89,7 @@ __all__ = [
     "WorkerSettings",
     "declared_prices",
     "fleet_schema",
+    "load_drain",
     "load_fleet",
     "load_node",
     "load_profile",
@@ -76,5 +97,6 @@ __all__ = [
     "node_digest",
     "reprice",
     "restart_needed",
+    "save_drain",
     "to_yaml",
 ]

@@ -42,7 +42,8 @@ class ModelEntry(SpecModel):
     """Weights' type in memory. auto: float16 on a GPU, float32 on a CPU."""
 
     device: str = "auto"
-    """`auto`, `cpu`, or a GPU UUID."""
+    """`auto`, `cpu`, or a GPU UUID. `workers`, on an orchestrator: nothing is loaded there, workers that join serve it,
+    and the entry says what it costs."""
 
     capacity: int = Field(default=1, ge=1)
     """Requests served at once."""
@@ -52,6 +53,11 @@ class ModelEntry(SpecModel):
 
     gateways: dict[GatewayAddress, Price] | None = None
     """Price of a unit by gateway address, in place of `price`."""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this host loads it."""
+        return self.device != "workers"
 
 
 class AiDuty(SpecModel):

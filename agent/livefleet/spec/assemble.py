@@ -23,7 +23,8 @@ from livefleet.spec.secrets import UsedNames, node_keys, node_secrets
 __all__ = ["Merged", "assemble", "empty_sections", "locate_in", "mapping_of", "used_names"]
 
 _NODE_SIDE: Final = frozenset(NodeSpec.model_fields) - {"keys", "secrets"}  # these are made for the node at the end
-_MAY_BE_EMPTY: Final = frozenset({"profile", "orchestrator", "worker"})  # empty takes back what a lower layer said
+# Empty takes back what a lower layer said.
+_MAY_BE_EMPTY: Final = frozenset({"profile", "orchestrator", "worker", "redeemer"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,8 +252,11 @@ def _told_once(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
 def used_names(node: NodeSpec) -> UsedNames:
     """The keys and secrets that the node's settings name."""
     keys = [node.orchestrator.key] if node.orchestrator else []
-    secrets = [node.orchestrator.worker_secret] if node.orchestrator else []
+    keys += [node.redeemer.key] if node.redeemer else []
+    secrets = [node.orchestrator.worker_secret, node.orchestrator.auth_webhook_secret] if node.orchestrator else []
     secrets += [node.worker.secret] if node.worker else []
+    if node.orchestrator is not None and node.orchestrator.object_store is not None:
+        secrets.append(node.orchestrator.object_store.secret)
     return UsedNames(
         tuple(sorted({name for name in keys if name is not None})),
         tuple(sorted({name for name in secrets if name is not None})),

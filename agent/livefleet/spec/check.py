@@ -83,12 +83,26 @@ def _joins(nodes: Mapping[str, Placed], uris: Mapping[str, str]) -> Iterator[Pro
 
 def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say: Say) -> Iterator[Problem]:
     if node.orchestrator is not None:
-        key, secret = node.orchestrator.key, node.orchestrator.worker_secret
+        key, secret, webhook = (
+            node.orchestrator.key,
+            node.orchestrator.worker_secret,
+            node.orchestrator.auth_webhook_secret,
+        )
         if key is not None and key not in keys:
             yield say(("orchestrator", "key"), f"no key `{key}` under `keys`", did_you_mean(key, keys))
         if secret is not None and secret not in secrets:
             hint = did_you_mean(secret, secrets)
             yield say(("orchestrator", "worker_secret"), f"no secret `{secret}` under `secrets`", hint)
+        if webhook is not None and webhook not in secrets:
+            hint = did_you_mean(webhook, secrets) or "write an http or https URL, or declare the secret"
+            yield say(("orchestrator", "auth_webhook"), f"no secret `{webhook}` under `secrets`", hint)
+        store = node.orchestrator.object_store
+        if store is not None and store.secret not in secrets:
+            hint = did_you_mean(store.secret, secrets)
+            yield say(("orchestrator", "object_store", "secret"), f"no secret `{store.secret}` under `secrets`", hint)
+    if node.redeemer is not None and node.redeemer.key not in keys:
+        hint = did_you_mean(node.redeemer.key, keys)
+        yield say(("redeemer", "key"), f"no key `{node.redeemer.key}` under `keys`", hint)
     if node.worker is not None and node.worker.secret not in secrets:
         hint = did_you_mean(node.worker.secret, secrets)
         yield say(("worker", "secret"), f"no secret `{node.worker.secret}` under `secrets`", hint)
@@ -96,22 +110,39 @@ def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say:
 
 def _role(node: NodeSpec, say: Say) -> Iterator[Problem]:
     if node.role is Role.ORCHESTRATOR:
+        if node.duties.redemption is not None and node.orchestrator is not None and node.orchestrator.redeemer:
+            message = "winning tickets go to `orchestrator.redeemer`, so the duty `redemption` has nothing to do"
+            yield say(("duties", "redemption"), message, "take one of both away")
         return
+    its_own = ["redemption"] if node.role is Role.REDEEMER else []
     for duty in _onchain_duties(node):
-        yield say(("duties", duty), f"duty `{duty}` is for orchestrators, not for a {node.role}", "take it away")
+        if duty not in its_own:
+            yield say(("duties", duty), f"duty `{duty}` is for orchestrators, not for a {node.role}", "take it away")
+    if node.role is Role.REDEEMER:
+        work = {"transcoding": node.duties.transcoding, "ai": node.duties.ai}
+        for duty in (duty for duty, given in work.items() if given is not None):
+            yield say(("duties", duty), f"duty `{duty}` is not for a {node.role}", "take it away")
 
 
 def _chain(node: NodeSpec, say: Say) -> Iterator[Problem]:
-    if node.orchestrator is None or node.role is not Role.ORCHESTRATOR:
+    if node.role is Role.REDEEMER:
+        if not node.network.on_chain:
+            yield say(("role",), "a redeemer needs a chain, and the network is offchain", "name a network")
+            return
+    elif node.orchestrator is None or node.role is not Role.ORCHESTRATOR:
         return
-    name = node.network.name
-    if not node.network.on_chain:
+    elif not node.network.on_chain:
         for duty in _onchain_duties(node):
             yield say(("duties", duty), f"duty `{duty}` needs a chain, and the network is offchain", "name a network")
         return
-    if node.orchestrator.key is None:
+    elif node.orchestrator.key is None:
         hint = "name one of `keys`; it signs results and receives tickets"
-        yield say(("orchestrator",), f"`orchestrator.key` is needed on {name}", hint)
+        yield say(("orchestrator",), f"`orchestrator.key` is needed on {node.network.name}", hint)
+    yield from _endpoints(node, say)
+
+
+def _endpoints(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    name = node.network.name
     if not node.network.rpc:
         yield say(("network",), f"`network.rpc` is needed on {name}", "list one or more JSON-RPC URLs")
     if name is NetworkName.DEVCHAIN and node.network.controller is None:
@@ -124,15 +155,22 @@ def _onchain_duties(node: NodeSpec) -> list[str]:
 
 
 def _models(node: NodeSpec, say: Say) -> Iterator[Problem]:
-    if node.models and node.duties.ai is None:
-        yield say(("models",), "models are declared without the duty `ai`", "add `ai` to the duties")
-    if node.duties.ai is not None and not node.models:
+    takes_workers = (
+        node.role is Role.ORCHESTRATOR and node.orchestrator is not None and node.orchestrator.worker_secret is not None
+    )
+    if node.duties.ai is None and any(model.is_local for model in node.models):
+        hint = "add `ai` to the duties" + (", or write `device: workers`" if takes_workers else "")
+        yield say(("models",), "models are declared without the duty `ai`", hint)
+    if node.duties.ai is not None and not any(model.is_local for model in node.models):
         yield say(("duties", "ai"), "the duty `ai` has no models", "list them under `models`")
     seen: set[tuple[str, str]] = set()
     for index, model in enumerate(node.models):
         if (model.pipeline, model.model_id) in seen:
             yield say(("models", index), f"model `{model.model_id}` is listed twice for {model.pipeline}", "keep one")
         seen.add((model.pipeline, model.model_id))
+        if not model.is_local and not takes_workers:
+            hint = "give the orchestrator a `worker_secret`, or name a device here"
+            yield say(("models", index, "device"), f"model `{model.model_id}` is left to workers, and none join", hint)
 
 
 def _prices(node: NodeSpec, say: Say) -> Iterator[Problem]:

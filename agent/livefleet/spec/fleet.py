@@ -11,6 +11,7 @@ from livefleet.spec.model import SpecModel
 from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network
 from livefleet.spec.pricing import Prices
+from livefleet.spec.redeemer import RedeemerLayer
 from livefleet.spec.roles import Duties, OrchestratorLayer, Role, WorkerLayer
 
 __all__ = [
@@ -83,7 +84,7 @@ class Layer(SpecModel):
     """The chain, where it differs from the fleet's: for example an RPC endpoint nearer to these hosts."""
 
     role: Role | None = None
-    """`orchestrator`, `worker` or `monitor`."""
+    """`orchestrator`, `worker`, `redeemer` or `monitor`."""
 
     duties: Duties | None = None
     """What the host does. A list says which duties are on, whatever the layers below say, and keeps their settings; a
@@ -100,6 +101,9 @@ class Layer(SpecModel):
 
     worker: WorkerLayer | None = None
     """Facing an orchestrator; for the role worker."""
+
+    redeemer: RedeemerLayer | None = None
+    """Redeeming for orchestrators; for the role redeemer."""
 
     prices: Prices | None = None
     """What work costs."""

@@ -23,6 +23,10 @@ class Monitoring(SpecModel):
     sample_every_s: float = Field(default=5.0, gt=0)
     """How often NVML is read."""
 
+    metrics_per_stream: bool = False
+    """Tell streams and gateways apart in go-livepeer's metrics, by the labels `manifest_id` and `sender`. Each label
+    has at most 100 values, the rest counts as `other`. Off by default: every value is a time series of its own."""
+
 
 class ServiceSettings(SpecModel):
     """How the agent is kept running."""
@@ -31,4 +35,5 @@ class ServiceSettings(SpecModel):
     """auto: systemd where it is PID 1, else an ordinary supervised process."""
 
     stop_timeout_s: float = Field(default=60.0, gt=0)
-    """How long a stop may drain running work."""
+    """Seconds in which a stop (of an upgrade, say) empties the node: a third of it running streams go on to end by
+    themselves, the rest is for what is in flight. `livefleet drain` before the stop gives them longer."""

@@ -12,6 +12,7 @@ from livefleet.spec.model import SpecModel
 from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network
 from livefleet.spec.pricing import Prices
+from livefleet.spec.redeemer import RedeemerSettings
 from livefleet.spec.roles import Duties, OrchestratorSettings, Role, WorkerSettings
 
 __all__ = ["NodePaths", "NodeSpec"]
@@ -64,6 +65,9 @@ class NodeSpec(SpecModel):
     worker: WorkerSettings | None = None
     """Required for the role worker."""
 
+    redeemer: RedeemerSettings | None = None
+    """Required for the role redeemer."""
+
     prices: Prices = Prices()
     models: tuple[ModelEntry, ...] = ()
     monitoring: Monitoring = Monitoring()
@@ -85,4 +89,6 @@ class NodeSpec(SpecModel):
             raise ValueError("role orchestrator needs `orchestrator:` with at least service_uri")
         if self.role is Role.WORKER and self.worker is None:
             raise ValueError("role worker needs `worker:` with orchestrator and secret")
+        if self.role is Role.REDEEMER and self.redeemer is None:
+            raise ValueError("role redeemer needs `redeemer:` with key")
         return self

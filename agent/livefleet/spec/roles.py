@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from livefleet.spec.ai import AiDuty
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import EthAddress, ListenAddress
+from livefleet.spec.object_store import NetworkText, ObjectStoreLayer, ObjectStoreSettings
 from livefleet.spec.pricing import TicketSettings, WeiAmount
 from livefleet.spec.self_benchmark import DeclaredBenchmark
 
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 _SERVICE_URI: Final = r"^https://[^/\s]+$"
+_URL_OR_NAME: Final = r"^(https?://[^\s/]+\S*|[^\s:/]+)$"
 
 
 class Role(StrEnum):
@@ -31,6 +33,7 @@ class Role(StrEnum):
 
     ORCHESTRATOR = "orchestrator"
     WORKER = "worker"
+    REDEEMER = "redeemer"
     MONITOR = "monitor"
 
 
@@ -87,7 +90,7 @@ class Duties(SpecModel):
     """Call reward once a round; for the role orchestrator."""
 
     redemption: RedemptionDuty | None = None
-    """Redeem winning tickets; for the role orchestrator."""
+    """Redeem winning tickets; for the roles orchestrator and redeemer."""
 
     @model_validator(mode="before")
     @classmethod
@@ -124,11 +127,34 @@ class OrchestratorLayer(SpecModel):
     worker_secret: str | None = None
     """Name (under `secrets`) of the secret that workers join with. None: no remote workers."""
 
+    object_store: ObjectStoreLayer | None = None
+    """An object store that gateways upload sources to and results are put into. None: results lie in this node's memory
+    and gateways fetch them here."""
+
+    peer_networks: tuple[NetworkText, ...] | None = None
+    """Private networks (CIDR) that gateways' URLs may lead to: sources to fetch, object stores to fill. Addresses of
+    the open internet always may. None: every network where `service_uri` is itself a private or loopback address, since
+    gateways then are neighbours; else no private one is connected to on a gateway's word."""
+
     nodes: tuple[str, ...] = ()
     """Further instance URLs told to gateways."""
 
+    redeemer: ListenAddress | None = None
+    """`host:port` of a redeemer that this orchestrator shares with others (`redeemerAddr`): winning tickets go there,
+    and quotes stay within what is in flight there. None: the duty `redemption` of this very node."""
+
+    auth_webhook: str | None = Field(default=None, pattern=_URL_OR_NAME)
+    """Asked before a gateway is told anything: an http or https URL, or the name (under `secrets`) of a secret that
+    holds one. It is sent `{"id": "0x…"}`; status 200 lets the gateway in, and a `priceInfo` in the answer is the price
+    of video for this gateway. None: every gateway is served."""
+
     ticket: TicketSettings = TicketSettings()
     """What is asked of tickets."""
+
+    @property
+    def auth_webhook_secret(self) -> str | None:
+        """The secret that holds the webhook's URL; None where the URL is said, or none is used."""
+        return None if self.auth_webhook is None or "://" in self.auth_webhook else self.auth_webhook
 
 
 class OrchestratorSettings(OrchestratorLayer):
@@ -136,6 +162,10 @@ class OrchestratorSettings(OrchestratorLayer):
 
     service_uri: str = Field(pattern=_SERVICE_URI)
     """Public base URL, `https://host:port`: what gateways are told and what is registered on chain."""
+
+    object_store: ObjectStoreSettings | None = None
+    """An object store that gateways upload sources to and results are put into. None: results lie in this node's memory
+    and gateways fetch them here."""
 
 
 class WorkerLayer(SpecModel):

@@ -1,0 +1,179 @@
+"""Drain requests as they stand in a node's state folder, and how far the node has come, as /status tells it.
+
+Who may write into the folder may drain the node: there is no other way in. The request outlives a restart of the agent
+and a reboot of the machine, until it is taken back: a machine is mostly drained in order to be worked on.
+"""
+
+import contextlib
+import json
+import os
+from collections.abc import Collection
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from livefleet.kernel import BadInput
+from livefleet.spec.model import SpecModel
+
+__all__ = [
+    "DEFAULT_DEADLINE_S",
+    "DRAIN_FILE",
+    "DrainOrder",
+    "DrainOrders",
+    "DrainReport",
+    "DrainScope",
+    "DrainState",
+    "load_drain",
+    "save_drain",
+]
+
+DRAIN_FILE: Final = "drain.json"
+DEFAULT_DEADLINE_S: Final = 600.0
+"""Seconds that running streams are given: long enough for most to end by themselves, short enough to wait for."""
+
+
+class DrainOrder(SpecModel):
+    """One request: of the node, or of one of its devices."""
+
+    since: float
+    """Unix seconds of the request."""
+
+    deadline_s: float = Field(default=DEFAULT_DEADLINE_S, ge=0)
+    """Seconds from `since` after which running streams' further segments are refused as well. 0: at once."""
+
+    reason: str = Field(default="", max_length=500)
+    """Why, for whoever looks at the node meanwhile."""
+
+    def left_s(self, now: float) -> float:
+        """Seconds to the deadline; 0 from then on."""
+        return max(0.0, self.since + self.deadline_s - now)
+
+
+class DrainOrders(SpecModel):
+    """All that is asked of a node at present."""
+
+    node: DrainOrder | None = None
+    """The whole node. None: only the devices below."""
+
+    devices: dict[str, DrainOrder] = {}
+    """By device id: `cpu`, or a GPU's UUID."""
+
+    def adding(self, order: DrainOrder, devices: Collection[str] = ()) -> "DrainOrders":
+        """With one more request, of the devices or else of the node; it replaces an earlier one of the same."""
+        if not devices:
+            return DrainOrders(node=order, devices=self.devices)
+        return DrainOrders(node=self.node, devices=self.devices | dict.fromkeys(devices, order))
+
+    def without(self, devices: Collection[str] = ()) -> "DrainOrders":
+        """Without the requests of these devices, or without any."""
+        if not devices:
+            return DrainOrders()
+        return DrainOrders(node=self.node, devices={d: o for d, o in self.devices.items() if d not in devices})
+
+
+class DrainState(StrEnum):
+    """How far a node, or a device of it, has come."""
+
+    IN_SERVICE = "in service"
+    DRAINING = "draining"
+    DRAINED = "drained"
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)  # a newer agent may say more
+
+
+class DrainScope(_Told):
+    """One request and what is left of the work that it concerns."""
+
+    device: str = ""  # empty: the node
+    state: DrainState
+    reason: str = ""
+    since: float
+    deadline_in_s: float  # 0 from the deadline on
+    sessions: int  # that still go on there
+    segments: int  # in flight
+
+    @property
+    def text(self) -> str:
+        """The same for people."""
+        why = f" ({self.reason})" if self.reason else ""
+        if self.state is DrainState.DRAINED:
+            return f"drained{why}"
+        left = f"{self.sessions} session(s), {self.segments} segment(s) in flight"
+        due = f"{self.deadline_in_s:.0f} s to the deadline" if self.deadline_in_s else "the deadline has passed"
+        return f"draining{why}: {left}, {due}"
+
+
+class DrainReport(_Told):
+    """Every request that a node follows; none in ordinary service."""
+
+    state: DrainState = DrainState.IN_SERVICE  # of the node as a whole
+    scopes: tuple[DrainScope, ...] = ()
+
+    def of(self, device: str = "") -> DrainScope | None:
+        """The request of a device, or of the node."""
+        return next((scope for scope in self.scopes if scope.device == device), None)
+
+    def is_drained(self, devices: Collection[str] = ()) -> bool:
+        """Whether the node, or each of these devices, has been emptied by request."""
+        scopes = [self.of(device) for device in (devices or ("",))]
+        return all(scope is not None and scope.state is DrainState.DRAINED for scope in scopes)
+
+
+def load_drain(state: Path) -> DrainOrders:
+    """What is asked of the node. Raises BadInput where a request is there and cannot be read."""
+    path = state / DRAIN_FILE
+    try:
+        return DrainOrders.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return DrainOrders()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BadInput(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from error
+
+
+def save_drain(state: Path, orders: DrainOrders) -> None:
+    """Put the requests in place of the earlier ones, durably, readable by the folder's owner alone.
+
+    Raises BadInput where this user may not.
+    """
+    path = state / DRAIN_FILE
+    new = path.with_name(f".{DRAIN_FILE}.{os.getpid()}")
+    try:
+        if orders == DrainOrders():
+            path.unlink(missing_ok=True)
+        else:
+            _write(new, json.dumps(orders.model_dump(), indent=1) + "\n", state)
+            new.replace(path)
+        _sync(state)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written: {error.strerror}; run this as the agent's user or root") from error
+    finally:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+
+
+def _write(path: Path, text: str, state: Path) -> None:
+    path.unlink(missing_ok=True)  # of a writer with the same process id that was cut off
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
+        owner = state.stat()
+        if os.geteuid() == 0:
+            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)  # root asks, the agent has to be able to read
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
