@@ -14,9 +14,9 @@ from livefleet.chain import LocalSigner, Signer
 from livefleet.kernel import Address, OutsideWorld
 from livefleet.media import Profile
 from livefleet.media.inspection import MediaInfo, inspect
+from livefleet.media.ladder import STANDARD
 from livefleet.media.segmenter import SourceSegment, split
 from livefleet.wire.channel import parse_endpoint
-from livefleet.media.ladder import STANDARD
 from livefleet.wire.gateway import Payer, SegmentReport, StreamClient
 from livefleet.wire.gateway.credentials import job_capabilities, segment_header
 from livefleet.wire.gateway.discovery import end_session, get_orchestrator

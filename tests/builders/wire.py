@@ -76,6 +76,7 @@ class RecordingTranscoder:
     jobs: list[TranscodeJob] = field(default_factory=list)
     ended: list[SessionId] = field(default_factory=list)
     room: int | None = None  # sessions; None: any number
+    is_emptied: bool = False
     opened: set[SessionId] = field(default_factory=set)
 
     def __post_init__(self):
@@ -97,7 +98,11 @@ class RecordingTranscoder:
             raise TranscodeError(self.failure)
         return TranscodeResult(
             tuple(
-                Rendition(made_of(profile, job.source), Pixels(profile.width * profile.height * 60))
+                Rendition(
+                    made_of(profile, job.source),
+                    Pixels(profile.width * profile.height * 60),
+                    f"hash of {profile.name}".encode() if job.calc_perceptual_hash else None,
+                )
                 for profile in job.profiles[self.renditions_missing :]
             ),
             Pixels(1280 * 720 * 60),
@@ -142,11 +147,11 @@ class TabPayments(FreePayments):
         self.receive_error: Exception | None = None
         self.quoted: list[tuple[SessionId | None, tuple[tuple[str, str], ...]]] = []
 
-    async def quote(self, sender, *, session=None, models=()):
+    async def quote(self, sender, *, session=None, models=(), price=None):
         if self.quote_error is not None:
             raise self.quote_error
         self.quoted.append((session, tuple(models)))
-        return Quote(self.price, ticket_params())
+        return Quote(self.price if price is None else price, ticket_params())
 
     async def receive(self, payment, session):
         await super().receive(payment, session)

@@ -18,6 +18,7 @@ __all__ = [
     "ModelConstraint",
     "capability_of_pipeline",
     "from_words",
+    "lowest_version",
     "needs_of",
     "pipeline_of_capability",
     "required_for",
@@ -191,6 +192,12 @@ def version_satisfies(minimum: str, version: str) -> bool:
         return True
     have = _parse_version(version)
     return have is not None and have >= wanted
+
+
+def lowest_version(versions: Iterable[str]) -> str:
+    """The lowest of those that are versions; empty where none is."""
+    known = [(parsed, version) for version in versions if (parsed := _parse_version(version)) is not None]
+    return min(known)[1] if known else ""
 
 
 def capability_of_pipeline(pipeline: str) -> Capability | None:

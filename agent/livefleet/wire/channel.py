@@ -17,9 +17,17 @@ from cryptography.x509.oid import ExtensionOID, NameOID
 
 from livefleet.kernel import BadInput, OutsideWorld
 
-__all__ = ["Endpoint", "channel_trusting", "insecure_tls_context", "open_channel", "parse_endpoint"]
+__all__ = [
+    "Endpoint",
+    "channel_trusting",
+    "insecure_tls_context",
+    "open_channel",
+    "parse_endpoint",
+    "service_endpoint",
+]
 
 DEFAULT_PORT = 8935
+_HTTPS_PORT = 443
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,12 @@ def parse_endpoint(text: str) -> Endpoint:
     if not parts.hostname or parts.path.strip("/") or parts.scheme not in ("", "https"):
         raise BadInput(f"{text!r} is not the address of an orchestrator; write https://host:port")
     return Endpoint(parts.hostname, port)
+
+
+def service_endpoint(uri: str) -> Endpoint:
+    """Where a service URI leads: unlike addresses that people write, one without a port means 443."""
+    endpoint = parse_endpoint(uri)
+    return endpoint if urlsplit(uri).port else Endpoint(endpoint.host, _HTTPS_PORT)
 
 
 def insecure_tls_context(alpn: list[str]) -> ssl.SSLContext:

@@ -1,6 +1,7 @@
 """Fetching a segment that is given by its URL."""
 
 import asyncio
+from collections.abc import Callable
 from http import HTTPStatus
 
 import httpx
@@ -13,8 +14,18 @@ FETCH_TIMEOUT_S = 4.0
 """The network's limit for any one file."""
 
 
-async def fetch(client: httpx.AsyncClient, url: str, *, limit: int, timeout_s: float = FETCH_TIMEOUT_S) -> bytes:
-    """The body at `url`. Raises OutsideWorld; for a status but 200 its text is the status line."""
+async def fetch(
+    client: httpx.AsyncClient,
+    url: str,
+    *,
+    limit: int,
+    timeout_s: float = FETCH_TIMEOUT_S,
+    took: Callable[[int], None] | None = None,
+) -> bytes:
+    """The body at `url`. Raises OutsideWorld; for a status but 200 its text is the status line.
+
+    `took` hears of each part's size before it is kept; what it raises ends the fetch.
+    """
     chunks: list[bytes] = []
     size = 0
     try:
@@ -27,6 +38,8 @@ async def fetch(client: httpx.AsyncClient, url: str, *, limit: int, timeout_s: f
                 size += len(chunk)
                 if size > limit:
                     raise OutsideWorld(f"more than {limit} bytes")
+                if took is not None:
+                    took(len(chunk))
                 chunks.append(chunk)
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
         raise OutsideWorld(f"cannot fetch the source: {type(error).__name__}") from error

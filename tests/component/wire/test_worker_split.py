@@ -98,6 +98,21 @@ async def test_worker__joins_and_does_a_segment(serve, work_for):
     assert (snapshot.joined, snapshot.done, snapshot.pixels) == (True, 1, (426 * 240 + 256 * 144) * 60)
 
 
+async def test_worker__hash_and_fresh_start_wanted__hears_so_and_its_hashes_arrive(serve, work_for):
+    orchestrator = await serve(worker_secret=SECRET)
+    hands = await work_for(orchestrator)
+    await until(lambda: workers(orchestrator))
+    token = (await orchestrator.info()).auth_token
+    credentials = credentials_for(token, SOURCE, calc_perceptual_hash=True, force_session_reinit=True)
+    outcome = await orchestrator.segment(SOURCE, work_headers(credentials, signer=None))
+    assert (hands.transcoder.jobs[0].calc_perceptual_hash, hands.transcoder.jobs[0].force_reinit) == (True, True)
+    assert [r.perceptual_hash_url for r in outcome.renditions] == [f"{r.url}.phash" for r in outcome.renditions]
+    hashes = [(await orchestrator.http.get(r.perceptual_hash_url)).content for r in outcome.renditions]
+    assert hashes == [f"hash of {profile.name}".encode() for profile in credentials.profiles]
+    plain = await send(orchestrator, token, sequence=8)
+    assert [r.perceptual_hash_url for r in plain.renditions] == ["", ""]
+
+
 async def test_session_end__reaches_the_worker(serve, work_for):
     orchestrator = await serve(worker_secret=SECRET)
     hands = await work_for(orchestrator)
@@ -219,7 +234,7 @@ async def test_worker__stops_with_a_job_that_hangs__is_bounded(serve, work_for):
     stuck.gate.clear()
     async with asyncio.TaskGroup() as group, contextlib.AsyncExitStack() as life:
         hands = await work_for(orchestrator, transcoder=stuck, on=life)
-        hands.worker._drain_s = 0.1
+        hands.worker._link._drain_s = 0.1
         await until(lambda: workers(orchestrator))
         token = (await orchestrator.info()).auth_token
         sent = group.create_task(send(orchestrator, token))

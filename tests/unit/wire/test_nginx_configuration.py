@@ -20,7 +20,6 @@ def a_configuration(version=(1, 22, 1)):
         http_socket=Path("/r/http.sock"),
         drain_s=30,
         version=version,
-        max_body=300_000_000,
     )
 
 
@@ -30,7 +29,13 @@ def a_configuration(version=(1, 22, 1)):
         "daemon off;",
         "listen 0.0.0.0:8935 ssl http2 so_keepalive=30s:10s:3;",
         "grpc_read_timeout 365d;",
-        "client_max_body_size 300000000;",
+        "client_max_body_size 0;",
+        "grpc_read_timeout 60s;",
+        "client_header_timeout 15s;",
+        "large_client_header_buffers 4 128k;",
+        "reset_timedout_connection on;",
+        "limit_conn addresses 1024;",
+        "http2_max_concurrent_streams 256;",
         "proxy_request_buffering off;",
         "proxy_buffering off;",
         "proxy_set_header X-Forwarded-For $remote_addr;",

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from livefleet.kernel import Pixels
 from livefleet.media import Container, Rendition
-from livefleet.wire.results import BadUpload, ResultReader, encode_result
+from livefleet.wire.multipart import BadUpload
+from livefleet.wire.results import ResultReader, encode_result
 from tests.builders.wire import a_profile
 
 pytestmark = pytest.mark.unit
@@ -36,12 +37,20 @@ def test_encode__part_headers():
     assert body.endswith(f"--{BOUNDARY}--\r\n".encode())
 
 
-def test_read__perceptual_hash_after_its_rendition__is_read_over():
+def test_encode__perceptual_hash__follows_its_rendition_without_pixels():
+    renditions = [Rendition(b"one", Pixels(1), b"hash"), Rendition(b"two", Pixels(2)), Rendition(b"3", Pixels(3), b"")]
+    body = b"".join(encode_result([a_profile()] * 3, renditions, BOUNDARY))
+    hashed = f"one\r\n--{BOUNDARY}\r\nContent-Length: 4\r\nContent-Type: application/octet-stream\r\n\r\nhash\r\n"
+    assert hashed.encode() in body
+    assert read(body) == tuple(renditions)
+
+
+def test_read__perceptual_hash_after_its_rendition__belongs_to_it():
     body = (
         f"--{BOUNDARY}\r\nPixels: 4\r\n\r\nvideo\r\n"
         f"--{BOUNDARY}\r\nContent-Type: application/octet-stream\r\n\r\nhash\r\n--{BOUNDARY}--\r\n"
     )
-    assert read(body.encode()) == (Rendition(b"video", Pixels(4)),)
+    assert read(body.encode()) == (Rendition(b"video", Pixels(4), b"hash"),)
 
 
 @pytest.mark.parametrize(

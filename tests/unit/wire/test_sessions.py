@@ -3,7 +3,7 @@ import contextlib
 
 import pytest
 
-from livefleet.kernel import Refused, SessionId
+from livefleet.kernel import Intake, Refused, SessionId
 from livefleet.wire.server.sessions import TranscodingSessions
 
 pytestmark = pytest.mark.unit
@@ -163,3 +163,76 @@ async def _refused(awaitable):
     with pytest.raises(Refused) as caught:
         await awaitable
     return caught.value.text
+
+
+async def test_intake__running__open_sessions_alone_are_served(ended):
+    async def on_end(session):
+        ended.append(session)
+
+    async def work():
+        return 1
+
+    async with TranscodingSessions(10, on_end, idle_s=60) as sessions:
+        await sessions.run(A, work)
+        sessions.intake = Intake.RUNNING
+        assert sessions.is_full
+        assert await sessions.run(A, work) == 1
+        with pytest.raises(Refused, match="OrchestratorCapped"):
+            await sessions.run(B, work)
+        with pytest.raises(Refused, match="OrchestratorCapped"), sessions.arriving(B):
+            pass
+        sessions.intake = Intake.CLOSED
+        with pytest.raises(Refused, match="OrchestratorCapped"):
+            await sessions.run(A, work)
+        sessions.intake = Intake.OPEN
+        assert await sessions.run(B, work) == 1
+
+
+async def test_unfinished__counts_what_arrives_waits_and_is_worked_on(sessions):
+    gate = asyncio.Event()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(sessions.run(A, gate.wait))
+        await turns()
+        with sessions.arriving(A):
+            assert sessions.unfinished == 3
+        assert sessions.unfinished == 2
+        gate.set()
+    assert sessions.unfinished == 0
+
+
+async def test_running__a_stream_is_expected_to_go_on_for_two_of_its_paces(sessions, monkeypatch):
+    loop, now = asyncio.get_running_loop(), 1000.0
+    monkeypatch.setattr(loop, "time", lambda: now)
+
+    async def work():
+        return 1
+
+    await sessions.run(A, work)
+    now += 2.0
+    await sessions.run(A, work)
+    now += 4.9
+    assert sessions.running == 1
+    now += 0.2
+    assert sessions.running == 0
+    assert len(sessions) == 1
+
+
+async def test_let_run__no_stream_goes_on__is_over_at_once_and_takes_nobody_new(sessions):
+    async with asyncio.timeout(5):
+        await sessions.let_run(60)
+    assert sessions.intake is Intake.RUNNING
+
+
+async def test_let_run__closed_meanwhile__is_over(sessions):
+    gate = asyncio.Event()
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(sessions.run(A, gate.wait))
+        await turns()
+        letting = group.create_task(sessions.let_run(60))
+        await turns()
+        assert not letting.done()
+        sessions.intake = Intake.CLOSED
+        await letting
+        gate.set()

@@ -245,3 +245,11 @@ def test_capabilities__bits_without_end__cost_no_memory():
     claimed = capabilities_from_proto(pb.Capabilities(capacities={27: 1, 2**32 - 1: 1}))
     assert claimed.capacities == {27: 1}
     assert Capabilities().with_worker(claimed).ids == {27}
+
+
+def test_segment__perceptual_hash_and_fresh_start__survive():
+    credentials = SegmentCredentials(duration_ms=2000, calc_perceptual_hash=True, force_session_reinit=True)
+    again = segment_from_proto(segment_to_proto(credentials))
+    assert (again.calc_perceptual_hash, again.force_session_reinit) == (True, True)
+    plain = segment_from_proto(segment_to_proto(SegmentCredentials(duration_ms=2000)))
+    assert (plain.calc_perceptual_hash, plain.force_session_reinit) == (False, False)

@@ -1,8 +1,8 @@
 import pytest
 
 from livefleet.kernel import BadInput
-from livefleet.wire.channel import Endpoint, parse_endpoint
 from livefleet.media.ladder import parse_profile
+from livefleet.wire.channel import Endpoint, parse_endpoint
 
 pytestmark = pytest.mark.unit
 

@@ -1,11 +1,13 @@
 """A paying gateway: a client of the wire for tests and smoke checks. Shares no code with the server."""
 
+from livefleet.wire.gateway.discovery import Discovery, discover
 from livefleet.wire.gateway.image import text_to_image
 from livefleet.wire.gateway.models import ImageReport, RenditionReport, SegmentReport, Spending, StreamReport
 from livefleet.wire.gateway.payer import Payer
 from livefleet.wire.gateway.stream import StreamClient
 
 __all__ = [
+    "Discovery",
     "ImageReport",
     "Payer",
     "RenditionReport",
@@ -13,5 +15,6 @@ __all__ = [
     "Spending",
     "StreamClient",
     "StreamReport",
+    "discover",
     "text_to_image",
 ]

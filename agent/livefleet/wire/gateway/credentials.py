@@ -8,6 +8,8 @@ from livefleet.kernel import to_u256
 from livefleet.media import Container, H264Profile, Profile, VideoCodec
 from livefleet.wire.gateway.payer import Payer
 from livefleet.wire.proto import lp_rpc_pb2 as pb
+from livefleet.wire.storage import StorageKind, StoreGrant
+from livefleet.wire.translate import storage_to_proto
 
 __all__ = ["job_capabilities", "segment_header"]
 
@@ -19,6 +21,7 @@ _H264_PROFILE_CAPABILITY = {
     H264Profile.CONSTRAINED_HIGH: 10,
 }
 _CODEC_CAPABILITY = {VideoCodec.H264: 0, VideoCodec.H265: 16, VideoCodec.VP8: 19, VideoCodec.VP9: 20}
+_STORAGE_CAPABILITY = {StorageKind.S3: 5, StorageKind.GOOGLE: 6}
 _FORMATS = {Container.MPEGTS: pb.VideoProfile.MPEGTS, Container.MP4: pb.VideoProfile.MP4}
 _PROFILES = {
     H264Profile.DEFAULT: pb.VideoProfile.ENCODER_DEFAULT,
@@ -35,9 +38,11 @@ _CODECS = {
 }
 
 
-def job_capabilities(profiles: Sequence[Profile]) -> pb.Capabilities:
-    """What a node must be able to do for these renditions of an H.264 source."""
+def job_capabilities(profiles: Sequence[Profile], *, storage: StorageKind | None = None) -> pb.Capabilities:
+    """What a node must be able to do for these renditions of an H.264 source, put into such a store."""
     ids = {AUTH_TOKEN, 0}
+    if storage is not None:
+        ids.add(_STORAGE_CAPABILITY[storage])
     for profile in profiles:
         ids.add(_CODEC_CAPABILITY[profile.codec])
         ids.add(2 if profile.container is Container.MP4 else 1)
@@ -60,6 +65,7 @@ def segment_header(
     duration_ms: int,
     auth_token: pb.AuthToken,
     capabilities: pb.Capabilities,
+    storage: StoreGrant | None = None,
 ) -> str:
     """The signed credentials in base64."""
     digest = keccak256(data)
@@ -74,6 +80,7 @@ def segment_header(
         duration=duration_ms,
         capabilities=capabilities,
         auth_token=auth_token,
+        storage=[] if storage is None else [storage_to_proto(storage)],
     )
     wire = [_video_profile(p) for p in profiles]
     if any(p.fps_den > 1 or p.h264_profile is not H264Profile.DEFAULT or p.gop_ms for p in profiles):

@@ -18,11 +18,13 @@ from livefleet.media.inspection import MediaInfo, inspect
 from livefleet.media.segmenter import SourceSegment
 from livefleet.wire.channel import Endpoint
 from livefleet.wire.gateway.credentials import job_capabilities, segment_header
-from livefleet.wire.gateway.discovery import end_session, get_orchestrator
+from livefleet.wire.gateway.discovery import discover, end_session
 from livefleet.wire.gateway.models import RenditionReport, SegmentReport, StreamReport, address_of
 from livefleet.wire.gateway.payer import Payer, estimate_units, price_of
+from livefleet.wire.gateway.sources import SourceUploads
 from livefleet.wire.gateway.verify import check_rendition, result_is_signed
 from livefleet.wire.proto import lp_rpc_pb2 as pb
+from livefleet.wire.storage import ObjectStore
 
 __all__ = ["StreamClient"]
 
@@ -41,7 +43,11 @@ class SegmentRefusedError(LivefleetError):
 
 
 class StreamClient:
-    """One stream against one orchestrator. Use as an async context manager; leaving ends the session there."""
+    """One stream against one orchestrator. Use as an async context manager; leaving ends the session there.
+
+    With `extra_nodes` it may be any of so many nodes beside it that the orchestrator names: the next one is taken when
+    a segment fails. `store` is the gateway's own object store, for sources and results.
+    """
 
     def __init__(
         self,
@@ -53,7 +59,13 @@ class StreamClient:
         now: Callable[[], float] = time.time,
         keep: Callable[[int, Profile, bytes], None] | None = None,
         retry_wait_s: float = 0.5,
+        extra_nodes: int = 0,
+        store: ObjectStore | None = None,
     ) -> None:
+        self._address = endpoint
+        self._extra_nodes = extra_nodes
+        self._nodes: tuple[Endpoint, ...] = ()
+        self._failed: set[Endpoint] = set()
         self._endpoint = endpoint
         self._payer = payer
         self._profiles = tuple(profiles)
@@ -61,7 +73,9 @@ class StreamClient:
         self._now = now
         self._keep = keep
         self._retry_wait_s = retry_wait_s
-        self._capabilities = job_capabilities(profiles)
+        self._sources = SourceUploads(manifest_id, store, now)
+        mine = self._sources.grant("")
+        self._capabilities = job_capabilities(profiles, storage=None if mine is None else mine.kind)
         self._info: pb.OrchestratorInfo | None = None
         self._retries = 0
         self._first_price: Fraction | None = None
@@ -82,6 +96,7 @@ class StreamClient:
             log.info("session.end_not_told", extra={"orchestrator": str(self._endpoint), "error": str(failure)})
         finally:
             await self._http.aclose()
+            await self._sources.close()
 
     @property
     def info(self) -> pb.OrchestratorInfo:
@@ -118,7 +133,14 @@ class StreamClient:
         )
 
     async def _discover(self) -> pb.OrchestratorInfo:
-        return await get_orchestrator(self._endpoint, self._payer, self._capabilities)
+        answer = await discover(
+            self._address, self._payer, self._capabilities, extra_nodes=self._extra_nodes, known=self._nodes
+        )
+        self._nodes = answer.nodes
+        if self._failed.issuperset(endpoint for endpoint, _ in answer.found):
+            self._failed.clear()
+        self._endpoint, info = next(entry for entry in answer.found if entry[0] not in self._failed)
+        return info
 
     async def _segment(self, segment: SourceSegment, *, source_audio: bool) -> SegmentReport:
         last: Exception | None = None
@@ -133,6 +155,7 @@ class StreamClient:
                 return await self._send(segment, source_audio=source_audio)
             except (SegmentRefusedError, OutsideWorld, httpx.HTTPError) as error:
                 last = error
+                self._failed.add(self._endpoint)
                 log.info("segment.retry", extra={"seq": segment.sequence, "error": str(error)})
         assert last is not None
         raise last
@@ -152,6 +175,7 @@ class StreamClient:
             raise OutsideWorld(f"the price rose to {price} wei per pixel, more than twice {self._first_price}")
         session = info.auth_token.session_id
         duration_s = segment.duration_ms / 1000
+        body, content_type = await self._sources.body(info, segment)
         payment, tickets = self._payer.payment(info, session, estimate_units(self._profiles, duration_s))
         headers = {
             "Livepeer-Payment": payment,
@@ -164,11 +188,12 @@ class StreamClient:
                 duration_ms=segment.duration_ms,
                 auth_token=info.auth_token,
                 capabilities=self._capabilities,
+                storage=self._sources.grant(session),
             ),
-            "Content-Type": "video/MP2T",
+            "Content-Type": content_type,
         }
         began = time.monotonic()
-        answer = await self._http.post(f"{info.transcoder}/segment", content=segment.data, headers=headers)
+        answer = await self._http.post(f"{info.transcoder}/segment", content=body, headers=headers)
         round_trip_s = time.monotonic() - began
         result = _parse(answer)
         if result.HasField("info"):

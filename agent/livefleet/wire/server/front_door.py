@@ -14,7 +14,6 @@ from starlette.types import ASGIApp
 from livefleet.kernel import Backoff, Condition, ConditionBoard, Status, Terminal
 from livefleet.wire.errors import FrontDoorClosed, NginxMissing
 from livefleet.wire.server.backends import AsgiBackend, GrpcBackend, RpcHandler
-from livefleet.wire.server.http_answers import MAX_BODY
 from livefleet.wire.server.nginx import OLDEST, Nginx, find_nginx, nginx_version, render
 from livefleet.wire.tls import CertificateFiles
 
@@ -91,7 +90,6 @@ class FrontDoor:
                     http_socket=http_socket,
                     drain_s=self._drain_s,
                     version=version,
-                    max_body=MAX_BODY,
                 )
             )
             await self._group.__aenter__()

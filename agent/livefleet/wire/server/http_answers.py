@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from livefleet.kernel import LivefleetError, Refused
+from livefleet.wire.server.source_memory import Arriving
 
 __all__ = ["INTERNAL_ERROR", "MAX_BODY", "BodyTooLarge", "internal_error", "plain", "read_body", "refusal"]
 
@@ -41,13 +42,22 @@ def internal_error() -> Response:
     return plain(INTERNAL_ERROR, 500)
 
 
-async def read_body(request: Request, limit: int = MAX_BODY) -> bytes:
-    """The whole body. Raises BodyTooLarge, or ClientDisconnect when it ends early."""
+async def read_body(request: Request, limit: int = MAX_BODY, *, arriving: Arriving | None = None) -> bytes:
+    """The whole body, on the account of `arriving`.
+
+    Raises BodyTooLarge, at once for an announced length; ClientDisconnect when it ends early; Refused
+    (`OrchestratorBusy`) when all sources together are too many bytes.
+    """
+    if int(request.headers.get("content-length", "0")) > limit:  # a number, or nginx had refused it
+        raise BodyTooLarge(limit)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
         if size > limit:
             raise BodyTooLarge(limit)
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if arriving is None:
+            chunks.append(chunk)
+        else:
+            arriving.take(chunk)
+    return b"".join(chunks) if arriving is None else arriving.whole()

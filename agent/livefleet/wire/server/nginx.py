@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 OLDEST = (1, 20, 0)
 _CONNECTIONS = 8192
+_REQUESTS_OF_ADDRESS = 1024  # at once; each takes two connections, so no address can take all
+_STREAMS = 256  # of one HTTP/2 connection; Go's own servers take 250
 _OPEN_TIMEOUT_S = 15.0
 _STAMP = re.compile(r"^\S+ \S+ \[\w+\] \d+#\d+: ")  # time, severity, process
 
@@ -54,12 +56,12 @@ def render(
     http_socket: Path,
     drain_s: float,
     version: tuple[int, int, int],
-    max_body: int,
 ) -> str:
     """The configuration.
 
     Measured to be correct for gRPC, HTTP/2 and HTTP/1.1 on one port: no buffering either way, timeouts of a year for
     worker streams that stay silent (a lost peer is seen by TCP keepalive), connections not closed by count or age.
+    Bodies are counted by the application, in the protocol's order and words.
     """
     http2_here, http2_on = (" http2", "") if version < (1, 25, 1) else ("", "    http2 on;\n")
     user = f"user {pwd.getpwuid(os.getuid()).pw_name};\n" if os.geteuid() == 0 else ""
@@ -86,11 +88,17 @@ http {{
   server_tokens off;
 {temporary}
   client_body_buffer_size 128k;
-  large_client_header_buffers 8 256k;
+  client_max_body_size 0;
+  client_header_timeout 15s;
+  large_client_header_buffers 4 128k;
+  reset_timedout_connection on;
+  limit_conn_zone $binary_remote_addr zone=addresses:10m;
+  limit_conn addresses {_REQUESTS_OF_ADDRESS};
+  limit_conn_log_level info;
   keepalive_timeout 600s;
   keepalive_requests 1000000000;
   keepalive_time 365d;
-  http2_max_concurrent_streams 10000;
+  http2_max_concurrent_streams {_STREAMS};
   http2_recv_buffer_size 1m;
   http2_body_preread_size 256k;
   http2_chunk_size 32k;
@@ -115,20 +123,15 @@ http {{
     ssl_protocols TLSv1.2 TLSv1.3;
 
     location ^~ /net. {{
-      grpc_pass grpc://grpc;
-      grpc_set_header X-Forwarded-For $remote_addr;
-      grpc_socket_keepalive on;
+      {_GRPC}
       grpc_read_timeout 365d;
       grpc_send_timeout 365d;
-      client_body_timeout 365d;
-      client_max_body_size 0;
+    }}
+    location ^~ /net.Orchestrator/ {{
+      {_GRPC}
+      grpc_read_timeout 60s; # gRPC never answers a call whose message broke off
     }}
     location / {{
-      client_max_body_size {max_body};
-      {_HTTP}
-    }}
-    location = /transcodeResults {{
-      client_max_body_size 0; # the application counts, by part
       {_HTTP}
     }}
   }}
@@ -140,6 +143,14 @@ def _quoted(path: Path | str) -> str:
     text = str(path).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
+
+_GRPC = """\
+if ($http_content_type !~ "^application/grpc") {
+        return 404;
+      }
+      grpc_pass grpc://grpc;
+      grpc_set_header X-Forwarded-For $remote_addr;
+      grpc_socket_keepalive on;"""
 
 _HTTP = """\
 proxy_pass http://http;

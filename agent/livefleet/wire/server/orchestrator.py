@@ -11,6 +11,7 @@ from livefleet.wire.messages import SegmentOutcome
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.server.admission import Admission
 from livefleet.wire.server.backends import RpcHandler
+from livefleet.wire.server.counters import Counters
 from livefleet.wire.server.http_answers import INTERNAL_ERROR
 from livefleet.wire.server.sessions import TranscodingSessions
 from livefleet.wire.signing import ping_message
@@ -27,8 +28,14 @@ class OrchestratorService:
     """Discovery, the self-check, and the end of sessions. An error is status UNKNOWN with the protocol's text."""
 
     def __init__(
-        self, *, admission: Admission, sessions: TranscodingSessions[SegmentOutcome], signer: Signer | None
+        self,
+        *,
+        admission: Admission,
+        sessions: TranscodingSessions[SegmentOutcome],
+        signer: Signer | None,
+        counters: Counters | None = None,
     ) -> None:
+        self._counters = counters or Counters()
         self._admission = admission
         self._sessions = sessions
         self._signer = signer
@@ -57,17 +64,20 @@ class OrchestratorService:
         )
 
     async def get_orchestrator(self, message: pb.OrchestratorRequest, context: _Context) -> pb.OrchestratorInfo:
-        """Signature, sessions, price, ticket parameters, in this order."""
+        """Signature, sessions, webhook, live capacity, price, ticket parameters, in this order."""
         request = request_from_proto(message)
         try:
-            self._admission.check_request(request)
+            await self._admission.check_request(request)
             sender = checksum_address(request.address) if request.address else None
             return info_to_proto(await self._admission.info(sender, needs=request.capabilities))
         except Refused as error:
+            self._counters.refuse("discovery", error)
             log.info("get_orchestrator.refused", extra={"error": error.text})
             await context.abort(grpc.StatusCode.UNKNOWN, error.text)
             raise  # abort raises already
         except (LivefleetError, ValueError) as error:
+            if isinstance(error, LivefleetError):
+                self._counters.refuse("discovery", error)
             # Our own trouble may name endpoints and files: it is told to the operator, not to whoever asks.
             log.warning("get_orchestrator.failed", extra={"error": str(error)})
             await context.abort(grpc.StatusCode.UNKNOWN, INTERNAL_ERROR)
@@ -86,5 +96,5 @@ class OrchestratorService:
         if token is None or not self._admission.owns(token):
             await context.abort(grpc.StatusCode.UNKNOWN, "Invalid auth token")
             raise AssertionError("abort raises")
-        await self._sessions.end(token.session)
+        await self._sessions.end(self._admission.place_of(token))
         return pb.EndTranscodingSessionResponse()

@@ -1,35 +1,13 @@
 """What the orchestrator's side asks of other rooms."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol
 
-from livefleet.ai import AdvertisedModel, ImageResult, TextToImageRequest
 from livefleet.kernel import SessionId
 from livefleet.media import Profile, TranscodeJob, TranscodeResult
 from livefleet.wire.capabilities import Capabilities
 
-__all__ = ["Ai", "CapableTranscoder", "Place"]
-
-
-class Place(Protocol):
-    """A model's place for one request, held while its block lasts (`livefleet.ai.Reservation`)."""
-
-    async def text_to_image(self, request: TextToImageRequest) -> Sequence[ImageResult]:
-        """Make the images. Raises Refused with the protocol's text and status."""
-        ...
-
-
-class Ai(Protocol):
-    """The models that this node serves (`livefleet.ai.AiPool`)."""
-
-    def advertised(self) -> Sequence[AdvertisedModel]:
-        """What can be asked for now."""
-        ...
-
-    def reserve(self, model_id: str) -> AbstractContextManager[Place]:
-        """Hold a place for one request. Raises Refused (503 `insufficient capacity`)."""
-        ...
+__all__ = ["CapableTranscoder"]
 
 
 class CapableTranscoder(Protocol):

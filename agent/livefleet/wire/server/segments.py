@@ -1,36 +1,37 @@
 """POST /segment, POST /payment, GET /stream/...: video work over HTTP."""
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from livefleet.chain import Signer, keccak256
 from livefleet.kernel import Blocking, LivefleetError, OutsideWorld, Refused
-from livefleet.media import Container, TranscodeError, TranscodeJob
+from livefleet.media import TranscodeError, TranscodeJob
 from livefleet.media import TranscodeResult as Transcoded
 from livefleet.payments import Payments
 from livefleet.wire.capabilities import Capabilities
-from livefleet.wire.fetch import fetch
-from livefleet.wire.messages import OrchestratorInfo, SegmentOutcome, StoredRendition
+from livefleet.wire.messages import OrchestratorInfo, SegmentOutcome
 from livefleet.wire.segment import SegmentCredentials
 from livefleet.wire.server.admission import Admission, Admitted
 from livefleet.wire.server.counters import Counters
 from livefleet.wire.server.http_answers import (
     INTERNAL_ERROR,
-    MAX_BODY,
     internal_error,
     plain,
     read_body,
     refusal,
 )
 from livefleet.wire.server.parts import CapableTranscoder
+from livefleet.wire.server.results import Results, SegmentResults
 from livefleet.wire.server.sessions import TranscodingSessions
+from livefleet.wire.server.source_memory import SourceMemory
+from livefleet.wire.server.sources import URI_BODY, Source, Sources
 from livefleet.wire.server.stream_store import StreamStore
 from livefleet.wire.signing import result_message
 from livefleet.wire.translate import info_to_payment_result, outcome_to_proto
@@ -39,14 +40,19 @@ __all__ = ["SegmentService"]
 
 log = logging.getLogger(__name__)
 
-_URI_BODY = "application/vnd+livepeer.uri"
 _LEAST_RENDITION = 25  # bytes
+_LEAST_CALL_S = 8.0
 _HASH_INLINE = 256 * 1024  # bytes; more would hold the loop for a millisecond and longer
-_EXTENSIONS = {Container.MPEGTS: ".ts", Container.MP4: ".mp4"}
+_OPENING = b"\x08\x00"
+"""The body's first bytes: a TranscodeResult's `seq` of 0, which the real one overrides or equals.
+
+nginx keeps the headers of an HTTP/2 answer in its TLS buffer until a byte of the body follows, and gateways wait for
+headers 2 s at most, however long the work takes.
+"""
 
 
 class SegmentService:
-    """The video routes. `client` fetches sources that come as a URL; the caller owns every part."""
+    """The video routes; the caller owns every part."""
 
     def __init__(
         self,
@@ -56,9 +62,11 @@ class SegmentService:
         signer: Signer | None,
         sessions: TranscodingSessions[SegmentOutcome],
         store: StreamStore,
+        results: Results,
+        sources: Sources,
+        memory: SourceMemory,
         transcoder: CapableTranscoder,
         counters: Counters,
-        client: httpx.AsyncClient,
         hashing: Blocking,
     ) -> None:
         self._admission = admission
@@ -66,9 +74,11 @@ class SegmentService:
         self._signer = signer
         self._sessions = sessions
         self._store = store
+        self._results = results
+        self._sources = sources
+        self._memory = memory
         self._transcoder = transcoder
         self._counters = counters
-        self._client = client
         self._hashing = hashing
 
     def routes(self) -> list[Route]:
@@ -85,11 +95,12 @@ class SegmentService:
             admitted = self._admission.check_headers(request)
             info = await self._info(admitted, None)
             await self._payments.receive(admitted.payment, admitted.token.session)
-            self._payments.require_balance(admitted.payment, admitted.token.session)
+            self._payments.require_balance(admitted.payment, admitted.token.session, price=admitted.price)
             async with self._place(admitted):
+                self._counters.work.take(admitted.credentials.manifest_key, admitted.credentials.duration_ms)
                 source = await self._source(request, admitted.credentials)
         except LivefleetError as error:
-            return self._refusal(error)
+            return self._refusal("segment", error)
         except ClientDisconnect:
             return internal_error()
         return StreamingResponse(self._result(admitted, info, source))
@@ -102,7 +113,7 @@ class SegmentService:
             info = await self._info(admitted, admitted.credentials.capabilities or Capabilities())
             await self._payments.receive(admitted.payment, admitted.credentials.manifest_key)
         except LivefleetError as error:
-            return self._refusal(error)
+            return self._refusal("payment", error)
         return Response(info_to_payment_result(info).SerializeToString())
 
     async def stream(self, request: Request) -> Response:
@@ -120,9 +131,10 @@ class SegmentService:
             },
         )
 
-    def _refusal(self, error: LivefleetError) -> Response:
+    def _refusal(self, kind: str, error: LivefleetError) -> Response:
         """Refusals in the protocol's words; what is our own trouble as a bare 500."""
         self._counters.requests_refused += 1
+        self._counters.refuse(kind, error)
         if isinstance(error, Refused):
             log.info("segment.refused", extra={"status": error.status, "text": error.text})
             return refusal(error)
@@ -142,7 +154,7 @@ class SegmentService:
     @asynccontextmanager
     async def _place(self, admitted: Admitted) -> AsyncIterator[None]:
         """Hold a place for the segment, and for its session if that is new, while the source is read."""
-        session = admitted.token.session
+        session = admitted.place
         with self._sessions.arriving(session):
             if not self._transcoder.open_session(session, admitted.credentials.profiles):
                 raise Refused("OrchestratorCapped", status=403)
@@ -153,77 +165,82 @@ class SegmentService:
                     await self._transcoder.end_session(session)
                 raise
 
-    async def _source(self, request: Request, credentials: SegmentCredentials) -> bytes:
-        body = await read_body(request)
-        if request.headers.get("content-type") == _URI_BODY:
-            body = await self._download(body)
-        if len(body) > _HASH_INLINE:
-            digest = await self._hashing.run(keccak256, body)
+    async def _source(self, request: Request, credentials: SegmentCredentials) -> Source:
+        started = time.monotonic()
+        arriving = self._memory.begin()
+        try:
+            # A gateway has given the whole call up by then; whoever goes on sending only holds a place.
+            async with asyncio.timeout(max(_LEAST_CALL_S, 4 * credentials.duration_ms / 1000)):
+                body = await read_body(request, arriving=arriving)
+        except TimeoutError as error:
+            raise OutsideWorld("the source did not come in time") from error
+        is_url = request.headers.get("content-type") == URI_BODY
+        source = await self._sources.fetch(body, self._memory.begin()) if is_url else Source(body, held=arriving)
+        self._counters.work.downloads_s.observe(credentials.manifest_key, value=time.monotonic() - started)
+        if len(source.data) > _HASH_INLINE:
+            digest = await self._hashing.run(keccak256, source.data)
         else:
-            digest = keccak256(body)
+            digest = keccak256(source.data)
         if digest != credentials.source_hash and (self._payments.on_chain or any(credentials.source_hash)):
             raise Refused("Forbidden", status=403)  # off-chain clients may leave the hash out
-        return body
+        return source
 
-    async def _download(self, uri: bytes) -> bytes:
-        try:
-            return await fetch(self._client, uri.decode().strip(), limit=MAX_BODY)
-        except (OutsideWorld, UnicodeDecodeError) as error:
-            raise Refused("BadRequest") from error
+    async def _result(self, admitted: Admitted, info: OrchestratorInfo, source: Source) -> AsyncIterator[bytes]:
+        results = self._results.begin(admitted.place, admitted.credentials)
 
-    async def _result(self, admitted: Admitted, info: OrchestratorInfo, source: bytes) -> AsyncIterator[bytes]:
         async def work() -> SegmentOutcome:
-            return await self._transcode(admitted, info, source)
+            return await self._transcode(admitted, info, source, results)
 
+        yield _OPENING
         try:
-            outcome = await self._sessions.run(admitted.token.session, work)
+            outcome = await results.settle(await self._sessions.run(admitted.place, work, on_end=source.drop))
         except Refused as error:
+            source.drop()
             outcome = SegmentOutcome(admitted.credentials.sequence, info, error=error.text)
         if outcome.error is not None:
             self._counters.segments_failed += 1
             log.warning(
                 "segment.failed",
                 extra={
-                    "session": admitted.token.session,
+                    "session": admitted.place,
                     "sequence": outcome.sequence,
                     "error": outcome.error,
                 },
             )
         yield outcome_to_proto(outcome).SerializeToString()
 
-    async def _transcode(self, admitted: Admitted, info: OrchestratorInfo, source: bytes) -> SegmentOutcome:
+    async def _transcode(
+        self, admitted: Admitted, info: OrchestratorInfo, source: Source, results: SegmentResults
+    ) -> SegmentOutcome:
         """The session's turn: runs to its end, debit included, whether or not the gateway still listens."""
-        credentials, session = admitted.credentials, admitted.token.session
+        credentials, session = admitted.credentials, admitted.place
+        self._admission.working(admitted)
         started = time.monotonic()
         job = TranscodeJob(
             session=session,
             sequence=credentials.sequence,
-            source=source,
+            source=source.data,
             duration_ms=credentials.duration_ms,
             profiles=credentials.profiles,
             orchestrator_id=self._payments.recipient if self._payments.on_chain else "offchain",
             clip_from_ms=credentials.clip_from_ms,
             clip_to_ms=credentials.clip_to_ms,
+            calc_perceptual_hash=credentials.calc_perceptual_hash,
+            force_reinit=credentials.force_session_reinit,
+            source_url=source.url if source.url and self._results.knows(source.url, credentials) else None,
         )
         try:
             done = await self._transcoder.transcode(job, credentials.capabilities)
             _check(done, credentials)
         except TranscodeError as error:
             return SegmentOutcome(credentials.sequence, info, error=error.text)
-        stored = tuple(
-            StoredRendition(
-                self._store.put(
-                    session, profile.name, f"{credentials.sequence}{_EXTENSIONS[profile.container]}", rendition.data
-                ),
-                rendition.pixels,
-            )
-            for profile, rendition in zip(credentials.profiles, done.renditions, strict=True)
-        )
+        stored = results.take(done.renditions)
         pixels = sum(rendition.pixels for rendition in stored)
-        self._payments.debit(admitted.payment, session, pixels)
+        self._payments.debit(admitted.payment, admitted.token.session, pixels, price=admitted.price)
         signature = await self._sign(done)
         self._counters.segments_ok += 1
         self._counters.pixels += pixels
+        self._counters.work.pixels.add(credentials.manifest_key, by=pixels)
         self._counters.durations_s.append(time.monotonic() - started)
         log.debug("segment.done", extra={"session": session, "sequence": credentials.sequence, "pixels": pixels})
         return SegmentOutcome(credentials.sequence, info, renditions=stored, signature=signature)

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -14,25 +15,37 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livefleet.chain import Signer
-from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
+from livefleet.kernel import Blocking, Clock, ConditionBoard, Intake, SessionId
 from livefleet.payments import Payments
 from livefleet.spec import OrchestratorSettings
+from livefleet.wire.ai_hardware import ModelHardware
+from livefleet.wire.ai_models import Ai
 from livefleet.wire.auth import AuthTokens
 from livefleet.wire.fetch import FETCH_TIMEOUT_S
 from livefleet.wire.messages import SegmentOutcome
 from livefleet.wire.server.admission import Admission
+from livefleet.wire.server.ai_places import AiPlaces
 from livefleet.wire.server.ai_routes import AiService
+from livefleet.wire.server.ai_worker_door import AiWorkerDoor
+from livefleet.wire.server.ai_worker_pool import AiWorkerPool
+from livefleet.wire.server.auth_webhook import WEBHOOK_WAIT_S, AuthWebhook
 from livefleet.wire.server.counters import Counters, ServerSnapshot
 from livefleet.wire.server.front_door import FrontDoor
 from livefleet.wire.server.offer import Offer
 from livefleet.wire.server.orchestrator import OrchestratorService
-from livefleet.wire.server.parts import Ai
+from livefleet.wire.server.refresh_payment import RefreshPaymentService
+from livefleet.wire.server.results import Results
 from livefleet.wire.server.segments import SegmentService
+from livefleet.wire.server.self_check import SelfCheck
 from livefleet.wire.server.sessions import IDLE_S, TranscodingSessions
+from livefleet.wire.server.source_memory import SourceMemory
+from livefleet.wire.server.sources import Sources
 from livefleet.wire.server.stream_store import StreamStore
+from livefleet.wire.server.streams import Streams
 from livefleet.wire.server.transcoders import Transcoders
 from livefleet.wire.server.worker_door import WorkerDoor
 from livefleet.wire.server.worker_pool import WorkerPool
+from livefleet.wire.storage import AddressRule, ObjectStore, OwnStore, Uploader, careful_client, neighbouring_networks
 from livefleet.wire.tls import CertificateFiles, ensure_certificate, service_host
 from livefleet.wire.transcoding import LocalTranscoding
 
@@ -45,12 +58,18 @@ class OrchestratorServer:
     """Everything that gateways and workers see of an orchestrator; serving while entered.
 
     `signer` and on-chain `payments` come together or not at all. `transcoder` are the local devices, for
-    `local_sessions` streams; `worker_secret` (the secret itself) opens the door to remote workers; either, both or
-    none. `auth_secret` is 32 bytes that the caller persists, so that sessions outlive a restart. `rng` makes ids that
-    protect renditions: production passes `random.SystemRandom()`. `certificate` None: one is made in `state_dir`.
+    `local_sessions` streams; `worker_secret` (the secret itself) opens the doors to remote workers; either, both or
+    none. `ai` are the local models, which run on `ai_hardware`. `auth_secret` is 32 bytes that the caller persists, so
+    that sessions outlive a restart. `rng` makes ids that protect renditions: production passes
+    `random.SystemRandom()`. `certificate` None: one is made in `state_dir`.
+    `auth_webhook` is the URL that says which gateways are served; discovery waits `auth_webhook_wait_s` for it. After
+    `self_check_s` the node asks itself through its service URI, and says so on the board.
+    `intake` is what is taken from the start. `source_bytes` is what all sources together may take of the memory; None:
+    a quarter of it.
 
-    Leaving takes no new work, finishes what was taken for half of `drain_s`, gives peers `fetch_s` to fetch the
-    results, and only then closes the door.
+    Leaving takes no new sessions and lets running streams go on for `run_on_s` at most. Then it takes no new work,
+    finishes what was taken for half of `drain_s`, gives peers `fetch_s` to fetch the results, and only then closes the
+    door.
     """
 
     def __init__(
@@ -69,10 +88,18 @@ class OrchestratorServer:
         local_sessions: int = 0,
         worker_secret: str | None = None,
         ai: Ai | None = None,
+        ai_hardware: Callable[[], Sequence[ModelHardware]] = tuple,
         certificate: CertificateFiles | None = None,
+        auth_webhook: str | None = None,
+        auth_webhook_wait_s: float = WEBHOOK_WAIT_S,
+        object_store: ObjectStore | None = None,
+        self_check_s: float = 2.0,
+        intake: Intake = Intake.OPEN,
+        run_on_s: float = 0.0,
         drain_s: float = 30.0,
         fetch_s: float = FETCH_TIMEOUT_S,
         idle_s: float = IDLE_S,
+        source_bytes: int | None = None,
     ) -> None:
         self._settings = settings
         self._state_dir = state_dir
@@ -81,22 +108,40 @@ class OrchestratorServer:
         self._counters = Counters()
         self._store = StreamStore(settings.service_uri, clock)
         self._pool = None if not worker_secret else WorkerPool(secret=worker_secret, store=self._store, clock=clock)
-        self._transcoders = Transcoders(local=transcoder, local_capacity=local_sessions, pool=self._pool)
+        self._ai_pool = None if not worker_secret else AiWorkerPool(secret=worker_secret, clock=clock)
+        models = AiPlaces(local=ai, local_hardware=ai_hardware, pool=self._ai_pool)
+        self._transcoders = Transcoders(
+            local=transcoder, local_capacity=local_sessions, pool=self._pool, stats=self._counters.work
+        )
         self._sessions: TranscodingSessions[SegmentOutcome] = TranscodingSessions(
             settings.max_sessions, self._session_ended, idle_s=idle_s
         )
         self._hashing = Blocking("hashing")
-        # Sources may lie behind our own door, and an idle connection there would hold up its closing.
-        limits = httpx.Limits(max_keepalive_connections=0)
-        self._client = httpx.AsyncClient(verify=False, http2=True, limits=limits)  # noqa: S501 -- as all peers do
+        self._source_memory = SourceMemory(source_bytes)
+        self._client, self._peer_stores = _clients(settings)
+        self._own_store = None if object_store is None else OwnStore(object_store, board=board, clock=clock)
+        self._results = Results(
+            memory=self._store, sessions=self._sessions, uploader=Uploader(self._peer_stores), own=self._own_store
+        )
+        self._streams = Streams(clock)
+        self._webhook = None
+        if auth_webhook is not None:
+            self._webhook = AuthWebhook(
+                auth_webhook, clock=clock, took=self._counters.auth_webhook_ms.observe, wait_s=auth_webhook_wait_s
+            )
+        self._self_check = SelfCheck(settings.service_uri, signer=signer, board=board, rng=rng, first_s=self_check_s)
         admission = Admission(
             service_uri=settings.service_uri,
             nodes=settings.nodes,
             payments=payments,
             signer=signer,
             tokens=AuthTokens(auth_secret, clock, rng),
-            offer=Offer(self._transcoders, ai),
+            offer=Offer(self._transcoders, models),
             sessions=self._sessions,
+            streams=self._streams,
+            webhook=self._webhook,
+            counters=self._counters,
+            store=self._own_store,
         )
         segments = SegmentService(
             admission=admission,
@@ -106,26 +151,39 @@ class OrchestratorServer:
             store=self._store,
             transcoder=self._transcoders,
             counters=self._counters,
-            client=self._client,
+            results=self._results,
+            sources=Sources(peers=self._client, own=self._own_store),
+            memory=self._source_memory,
             hashing=self._hashing,
         )
         routes = [Route("/healthz", _healthz), *segments.routes()]
-        handlers = [OrchestratorService(admission=admission, sessions=self._sessions, signer=signer).handler()]
+        routes += RefreshPaymentService(admission=admission, payments=payments).routes()
+        discovery = OrchestratorService(
+            admission=admission, sessions=self._sessions, signer=signer, counters=self._counters
+        )
+        handlers = [discovery.handler()]
         if self._pool is not None:
-            door = WorkerDoor(self._pool)
+            door = WorkerDoor(self._pool, self._counters.work)
             routes += door.routes()
             handlers.append(door.handler())
-        if ai is not None:
-            images = AiService(
-                admission=admission, payments=payments, ai=ai, store=self._store, counters=self._counters, rng=rng
-            )
-            routes += images.routes()
+        if self._ai_pool is not None:
+            ai_door = AiWorkerDoor(self._ai_pool, self._counters.ai)
+            routes += ai_door.routes()
+            handlers.append(ai_door.handler())
+        self._images = AiService(
+            admission=admission, payments=payments, ai=models, store=self._store, counters=self._counters, rng=rng
+        )
+        if ai is not None or self._ai_pool is not None:
+            routes += self._images.routes()
         self._app = Starlette(routes=routes)
         self._handlers = handlers
         self._run_dir = run_dir
         self._board = board
         self._rng = rng
+        self._sessions.intake = intake
+        self._run_on_s = run_on_s
         self._drain_s = drain_s
+        self._leaving = False
         self._fetch_s = fetch_s
         self._door: FrontDoor | None = None
         self._stack = AsyncExitStack()
@@ -144,13 +202,19 @@ class OrchestratorServer:
             board=self._board,
             rng=self._rng,
             drain_s=self._drain_s,
-            on_drain=None if self._pool is None else self._pool.close,
+            on_drain=self._end_streams,
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._hashing)
             await stack.enter_async_context(self._client)
+            await stack.enter_async_context(self._peer_stores)
+            if self._own_store is not None:
+                await stack.enter_async_context(self._own_store)
+            if self._webhook is not None:
+                await stack.enter_async_context(self._webhook)
             await stack.enter_async_context(self._sessions)
             await stack.enter_async_context(self._door)
+            await stack.enter_async_context(self._self_check)
             stack.push_async_callback(self._drain, self._door)
             self._stack = stack.pop_all()
         return self
@@ -165,6 +229,22 @@ class OrchestratorServer:
         """The joined workers; None where none are taken."""
         return self._pool
 
+    @property
+    def counters(self) -> Counters:
+        """What is counted of the work; for reading only."""
+        return self._counters
+
+    def take(self, intake: Intake, *, local_is_closed: bool = False) -> None:
+        """Go by it from now on, until leaving; `local_is_closed`: sessions have to leave the local devices."""
+        self._transcoders.local_is_closed = local_is_closed
+        if not self._leaving:
+            self._sessions.intake = intake
+
+    @property
+    def in_flight(self) -> int:
+        """Segments and images that were taken and are not done."""
+        return self._sessions.unfinished + self._images.under_way
+
     def snapshot(self) -> ServerSnapshot:
         """For /status and metrics."""
         return ServerSnapshot(
@@ -172,6 +252,7 @@ class OrchestratorServer:
             max_sessions=self._sessions.max_sessions,
             local_sessions=self._transcoders.local_sessions,
             workers=() if self._pool is None else self._pool.snapshot(),
+            ai_workers=() if self._ai_pool is None else self._ai_pool.snapshot(),
             segments_ok=self._counters.segments_ok,
             segments_failed=self._counters.segments_failed,
             pixels=self._counters.pixels,
@@ -181,23 +262,46 @@ class OrchestratorServer:
             last_durations_s=tuple(self._counters.durations_s),
             front_door_open=self._door is not None and self._door.is_open,
             front_door_restarts=0 if self._door is None else self._door.restarts,
+            files_uploaded=self._results.uploaded,
+            files_not_uploaded=self._results.not_uploaded,
+            worker_retries=0 if self._pool is None else self._pool.retries,
+            ai_worker_retries=0 if self._ai_pool is None else self._ai_pool.retries,
             nginx_pid=None if self._door is None else self._door.nginx_pid,
         )
 
+    def _end_streams(self) -> None:
+        for pool in (self._pool, self._ai_pool):
+            if pool is not None:
+                pool.close()
+
     async def _drain(self, door: FrontDoor) -> None:
         """While the door is open still: through it gateways fetch their results, and workers bring them."""
+        self._leaving = True
         door.announce_drain()
+        await self._sessions.let_run(self._run_on_s)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._drain_s / 2):
-                await self._sessions.drain()
+            async with asyncio.timeout(self._drain_s / 2), asyncio.TaskGroup() as taken:
+                taken.create_task(self._sessions.drain())
+                taken.create_task(self._images.drain())
         with suppress(TimeoutError):
             async with asyncio.timeout(self._fetch_s):
                 while self._store.unread:  # noqa: ASYNC110 -- reading a file makes no event, and this is the only asker
                     await asyncio.sleep(_LOOK_S)
 
     async def _session_ended(self, session: SessionId) -> None:
+        self._streams.ended(session)
         self._store.drop(session)
         await self._transcoders.end_session(session)
+
+
+def _clients(settings: OrchestratorSettings) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
+    """For sources, whose content is proven by a hash, and for gateways' object stores, which are not."""
+    networks = settings.peer_networks
+    if networks is None:
+        networks = neighbouring_networks(service_host(settings.service_uri))
+    rule = AddressRule(networks)
+    # Sources may lie behind our own door, and an idle connection there would hold up its closing.
+    return careful_client(rule, check_certificates=False, http2=True, keep_idle=0), careful_client(rule)
 
 
 async def _healthz(_: Request) -> Response:

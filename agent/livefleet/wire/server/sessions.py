@@ -3,6 +3,8 @@
        first segment            queue empty for idle_s, or ended
 (none) -------------> open ------------------------------------> (none): files dropped, transcoder told
                       | one job in progress + 4 waiting; the next is OrchestratorBusy
+
+What `intake` says is refused as OrchestratorCapped, so that gateways go elsewhere; what was taken is always finished.
 """
 
 import asyncio
@@ -14,7 +16,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
-from livefleet.kernel import Refused, SessionId
+from livefleet.kernel import Intake, Refused, SessionId
 
 __all__ = ["SessionEnded", "TranscodingSessions", "WorkFailed"]
 
@@ -24,6 +26,11 @@ T = TypeVar("T")
 
 IDLE_S = 70.0
 QUEUE = 4
+_PACES = 2.0  # times the usual distance of its segments without one: the stream has ended without a word
+_PACE_MARGIN_S = 1.0
+_FIRST_PACE_S = 4.0  # of a stream that has sent one segment
+_LONGEST_PACE_S = 10.0
+_LOOK_S = 0.1
 
 
 class WorkFailed(Refused):
@@ -51,6 +58,17 @@ class _Session(Generic[T]):
     queue: asyncio.Queue[_Item[T]] = field(default_factory=asyncio.Queue)
     unfinished: int = 0
     task: asyncio.Task[None] | None = None
+    last_at: float = 0.0  # loop time of its newest segment
+    pace_s: float = _FIRST_PACE_S  # between its last two
+
+    def arrived(self, now: float) -> None:
+        if self.last_at:
+            self.pace_s = min(now - self.last_at, _LONGEST_PACE_S)
+        self.last_at = now
+        self.unfinished += 1
+
+    def goes_on(self, now: float) -> bool:
+        return self.unfinished > 0 or now - self.last_at < _PACES * self.pace_s + _PACE_MARGIN_S
 
 
 class TranscodingSessions(Generic[T]):
@@ -64,7 +82,7 @@ class TranscodingSessions(Generic[T]):
         self._idle_s = idle_s
         self._open: dict[SessionId, _Session[T]] = {}
         self._arriving: Counter[SessionId] = Counter()
-        self._draining = False
+        self.intake = Intake.OPEN
         self._group = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Self:
@@ -87,11 +105,27 @@ class TranscodingSessions(Generic[T]):
     @property
     def is_full(self) -> bool:
         """Whether no new session is taken."""
-        return self._draining or len(self._open) >= self.max_sessions
+        return self.intake is not Intake.OPEN or len(self._open) >= self.max_sessions
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether no work is taken any more, of open sessions neither."""
+        return self.intake is Intake.CLOSED
+
+    @property
+    def unfinished(self) -> int:
+        """Segments that were taken and are not done."""
+        return sum(state.unfinished for state in self._open.values()) + sum(self._arriving.values())
+
+    @property
+    def running(self) -> int:
+        """Sessions at work, or whose next segment is to be expected by the pace of the last ones."""
+        now = asyncio.get_running_loop().time()
+        return sum(state.goes_on(now) for state in self._open.values())
 
     def admits(self, session: SessionId) -> bool:
         """Whether work for this session would be taken: it is open, or there is room."""
-        return not self.is_full or (session in self._open and not self._draining)
+        return not self.is_full or (session in self._open and self.intake is not Intake.CLOSED)
 
     @contextmanager
     def arriving(self, session: SessionId) -> Iterator[None]:
@@ -112,8 +146,12 @@ class TranscodingSessions(Generic[T]):
             if not self._arriving[session]:
                 del self._arriving[session]
 
-    async def run(self, session: SessionId, work: Callable[[], Awaitable[T]]) -> T:
+    async def run(
+        self, session: SessionId, work: Callable[[], Awaitable[T]], *, on_end: Callable[[], None] | None = None
+    ) -> T:
         """Do `work` in the session's turn; it goes on when the caller is cancelled.
+
+        `on_end` is called when work that was taken is done, or will not be done any more.
 
         Raises Refused: `OrchestratorCapped`, `OrchestratorBusy`, `TranscoderStopped`, WorkFailed, or what `work` raises
         of that kind.
@@ -125,13 +163,24 @@ class TranscodingSessions(Generic[T]):
             raise Refused("OrchestratorBusy")
         item = _Item(work, asyncio.get_running_loop().create_future())
         item.done.add_done_callback(_retrieved)
-        state.unfinished += 1
+        if on_end is not None:
+            item.done.add_done_callback(lambda _: on_end())
+        state.arrived(asyncio.get_running_loop().time())
         state.queue.put_nowait(item)
         return await asyncio.shield(item.done)
 
+    async def let_run(self, patience_s: float) -> None:
+        """Take no new session, and return when no stream goes on any more, or after `patience_s`."""
+        if self.intake is Intake.OPEN:
+            self.intake = Intake.RUNNING
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience_s
+        while self.running and self.intake is not Intake.CLOSED and loop.time() < until:  # noqa: ASYNC110 -- silence makes no event
+            await asyncio.sleep(_LOOK_S)
+
     async def drain(self) -> None:
         """Take no work any more, and return when all that was taken is done."""
-        self._draining = True
+        self.intake = Intake.CLOSED
         for state in list(self._open.values()):
             await state.queue.join()
 

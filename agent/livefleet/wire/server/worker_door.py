@@ -2,6 +2,7 @@
 
 import hmac
 import logging
+import time
 from typing import Any
 
 import grpc
@@ -12,12 +13,15 @@ from starlette.routing import Route
 from livefleet.kernel import Pixels
 from livefleet.media import TranscodeResult
 from livefleet.wire.capabilities import DEFAULT_CAPABILITIES, Capabilities
+from livefleet.wire.multipart import BadUpload
 from livefleet.wire.proto import lp_rpc_pb2 as pb
-from livefleet.wire.results import ERROR_TYPE, MULTIPART_TYPE, PROTOCOL_VERSION, BadUpload, ResultReader
+from livefleet.wire.results import ERROR_TYPE, MULTIPART_TYPE, PROTOCOL_VERSION, ResultReader
 from livefleet.wire.server.backends import RpcHandler
 from livefleet.wire.server.http_answers import BodyTooLarge, plain, read_body
+from livefleet.wire.server.peers import peer_of
 from livefleet.wire.server.worker_pool import WorkerPool
 from livefleet.wire.translate import capabilities_from_proto, task_to_proto
+from livefleet.wire.work_stats import SegmentStats
 
 __all__ = ["WorkerDoor"]
 
@@ -31,8 +35,9 @@ _OK = "OK"
 class WorkerDoor:
     """net.Transcoder and the upload route, over one pool. There is no door without a secret."""
 
-    def __init__(self, pool: WorkerPool) -> None:
+    def __init__(self, pool: WorkerPool, stats: SegmentStats | None = None) -> None:
         self._pool = pool
+        self._stats = stats or SegmentStats()
 
     def handler(self) -> RpcHandler:
         """For the front door's gRPC server."""
@@ -57,7 +62,7 @@ class WorkerDoor:
         Workers stop for good on these two texts, and on status CANCELLED, which is therefore never sent.
         """
         if not self._knows(request.secret.encode()):
-            log.warning("worker.refused", extra={"peer": _peer(context), "reason": "invalid secret"})
+            log.warning("worker.refused", extra={"peer": peer_of(context), "reason": "invalid secret"})
             await context.abort(grpc.StatusCode.UNKNOWN, "invalid secret")
         if request.capacity <= 0:
             await context.abort(grpc.StatusCode.UNKNOWN, "zero capacity")
@@ -66,7 +71,7 @@ class WorkerDoor:
             if request.HasField("capabilities")
             else Capabilities.of(DEFAULT_CAPABILITIES)
         )
-        worker = self._pool.join(capabilities, request.capacity, _peer(context))
+        worker = self._pool.join(capabilities, request.capacity, peer_of(context))
         try:
             while (task := await worker.outbox.get()) is not None:
                 await context.write(task_to_proto(task))
@@ -109,6 +114,7 @@ class WorkerDoor:
         expected = self._pool.expects(task_id)
         if expected is None:
             return Response(_OK)  # too late or never ours; the body is not worth reading
+        started = time.monotonic()
         try:
             reader = ResultReader(content_type, max_parts=2 * expected + 2)  # a hash may follow each rendition
             async for chunk in request.stream():
@@ -118,16 +124,9 @@ class WorkerDoor:
             text = str(error) or "unexpected EOF"
             self._pool.fail(task_id, text)
             return plain(text, 500)
+        self._stats.downloads_s.observe("", value=time.monotonic() - started)  # an upload names no stream
         self._pool.finish(task_id, TranscodeResult(renditions, pixels))
         return Response(_OK)
 
     def _knows(self, secret: bytes) -> bool:
         return hmac.compare_digest(secret, self._pool.secret.encode())
-
-
-def _peer(context: _Context) -> str:
-    """The address that nginx saw; the socket's own peer is nginx."""
-    for key, value in context.invocation_metadata() or ():
-        if key == "x-forwarded-for":
-            return str(value)
-    return context.peer()

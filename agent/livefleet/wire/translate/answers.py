@@ -17,7 +17,9 @@ from livefleet.wire.translate.payments import (
     ticket_params_from_proto,
     ticket_params_to_proto,
 )
+from livefleet.wire.translate.storage import storage_from_proto, storage_to_proto
 from livefleet.wire.translate.tokens import auth_token_from_proto, auth_token_to_proto
+from livefleet.wire.translate.workers import hardware_from_proto, hardware_to_proto
 
 __all__ = [
     "info_from_proto",
@@ -69,6 +71,8 @@ def info_to_proto(info: OrchestratorInfo) -> pb.OrchestratorInfo:
             for entry in info.capability_prices
         ],
         nodes=info.nodes,
+        hardware=hardware_to_proto(info.hardware),
+        storage=[storage_to_proto(grant) for grant in info.storage],
     )
 
 
@@ -87,6 +91,8 @@ def info_from_proto(message: pb.OrchestratorInfo) -> OrchestratorInfo:
             if (price := price_from_proto(entry)) is not None
         ),
         nodes=tuple(message.nodes),
+        hardware=hardware_from_proto(message.hardware),
+        storage=tuple(grant for entry in message.storage if (grant := storage_from_proto(entry)) is not None),
     )
 
 
@@ -105,7 +111,10 @@ def outcome_to_proto(outcome: SegmentOutcome) -> pb.TranscodeResult:
     else:
         message.data.CopyFrom(
             pb.TranscodeData(
-                segments=[pb.TranscodedSegmentData(url=r.url, pixels=r.pixels) for r in outcome.renditions],
+                segments=[
+                    pb.TranscodedSegmentData(url=r.url, pixels=r.pixels, perceptual_hash_url=r.perceptual_hash_url)
+                    for r in outcome.renditions
+                ],
                 sig=outcome.signature,
             )
         )
@@ -120,7 +129,9 @@ def outcome_from_proto(message: pb.TranscodeResult) -> SegmentOutcome:
             return SegmentOutcome(
                 message.seq,
                 info,
-                renditions=tuple(StoredRendition(s.url, Pixels(s.pixels)) for s in message.data.segments),
+                renditions=tuple(
+                    StoredRendition(s.url, Pixels(s.pixels), s.perceptual_hash_url) for s in message.data.segments
+                ),
                 signature=message.data.sig,
             )
         case "error":

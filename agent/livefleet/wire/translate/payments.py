@@ -13,6 +13,7 @@ from livefleet.wire.proto import lp_rpc_pb2 as pb
 
 __all__ = [
     "MAX_INT64",
+    "expiration_from_proto",
     "fixed_hash",
     "payment_from_header",
     "payment_from_proto",
@@ -42,7 +43,7 @@ def payment_from_header(header: str) -> ReceivedPayment:
 
 def payment_from_proto(message: pb.Payment) -> ReceivedPayment:
     """As received, not yet checked. Raises ValueError for numbers that no ticket can hold."""
-    expiration = _expiration_from_proto(message.expiration_params)
+    expiration = expiration_from_proto(message.expiration_params)
     return ReceivedPayment(
         sender=checksum_address(message.sender) if message.sender else None,
         ticket_params=ticket_params_from_proto(message.ticket_params) if message.HasField("ticket_params") else None,
@@ -83,7 +84,7 @@ def ticket_params_from_proto(message: pb.TicketParams) -> TicketParams:
         recipient_rand_hash=fixed_hash(message.recipient_rand_hash),
         seed=_number(message.seed, "seed"),
         expiration_block=BlockNumber(_number(message.expiration_block, "expiration_block")),
-        expiration=_expiration_from_proto(message.expiration_params),
+        expiration=expiration_from_proto(message.expiration_params),
     )
 
 
@@ -100,7 +101,8 @@ def ticket_params_to_proto(params: TicketParams) -> pb.TicketParams:
     )
 
 
-def _expiration_from_proto(message: pb.TicketExpirationParams) -> TicketExpiration:
+def expiration_from_proto(message: pb.TicketExpirationParams) -> TicketExpiration:
+    """Raises ValueError for a negative round."""
     if message.creation_round < 0:
         raise ValueError(f"creation_round {message.creation_round} is negative")
     return TicketExpiration(Round(message.creation_round), fixed_hash(message.creation_round_block_hash))

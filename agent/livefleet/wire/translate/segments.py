@@ -16,6 +16,7 @@ from livefleet.wire.segment import SegmentCredentials
 from livefleet.wire.translate.capabilities import capabilities_from_proto, capabilities_to_proto
 from livefleet.wire.translate.payments import fixed_hash
 from livefleet.wire.translate.profiles import profile_from_proto, profile_to_proto
+from livefleet.wire.translate.storage import storage_from_proto, storage_to_proto
 from livefleet.wire.translate.tokens import auth_token_from_proto, auth_token_to_proto
 
 __all__ = [
@@ -71,6 +72,8 @@ def segment_from_proto(message: pb.SegData) -> SegmentCredentials:
         clip_from_ms=getattr(message.segment_parameters, "from") if clipped else None,
         clip_to_ms=message.segment_parameters.to if clipped else None,
         force_session_reinit=message.ForceSessionReinit,
+        calc_perceptual_hash=message.calc_perceptual_hash,
+        storage=storage_from_proto(message.storage[0]) if message.storage else None,
     )
 
 
@@ -86,6 +89,8 @@ def segment_to_proto(credentials: SegmentCredentials) -> pb.SegData:
         capabilities=None if credentials.capabilities is None else capabilities_to_proto(credentials.capabilities),
         auth_token=None if credentials.auth_token is None else auth_token_to_proto(credentials.auth_token),
         ForceSessionReinit=credentials.force_session_reinit,
+        calc_perceptual_hash=credentials.calc_perceptual_hash,
+        storage=[] if credentials.storage is None else [storage_to_proto(credentials.storage)],
     )
     if credentials.clip_from_ms is not None or credentials.clip_to_ms is not None:
         setattr(message.segment_parameters, "from", credentials.clip_from_ms or 0)

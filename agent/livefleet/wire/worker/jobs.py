@@ -2,8 +2,7 @@
 
 import logging
 import random
-from collections.abc import AsyncIterator
-from http import HTTPStatus
+import time
 
 import httpx
 
@@ -14,13 +13,14 @@ from livefleet.wire.fetch import fetch
 from livefleet.wire.messages import WorkerTask
 from livefleet.wire.results import ERROR_TYPE, MAX_PART, MULTIPART_TYPE, PROTOCOL_VERSION, encode_result
 from livefleet.wire.transcoding import LocalTranscoding
+from livefleet.wire.work_stats import SegmentStats
+from livefleet.wire.worker.upload import upload
 
 __all__ = ["JobRunner"]
 
 log = logging.getLogger(__name__)
 
 _UPLOAD_TIMEOUT_S = 30.0
-_UPLOAD_TRIES = 2
 
 
 class JobRunner:
@@ -34,7 +34,11 @@ class JobRunner:
         transcoder: LocalTranscoding,
         client: httpx.AsyncClient,
         rng: random.Random,
+        orchestrator_uri: str = "",
+        stats: SegmentStats | None = None,
     ) -> None:
+        self._orchestrator_uri = orchestrator_uri
+        self._stats = stats or SegmentStats()
         self._results_url = results_url
         self._secret = secret
         self._transcoder = transcoder
@@ -52,7 +56,10 @@ class JobRunner:
             log.warning("task.failed", extra={"task": task.task_id, "error": str(error)})
             await self.report_failure(task.task_id, error.text)
             return None
+        started = time.monotonic()
         await self._upload_result(task, result)
+        manifest_id = task.credentials.manifest_key
+        self._stats.uploaded(self._orchestrator_uri, manifest_id, time.monotonic() - started)
         return result
 
     async def report_failure(self, task_id: int, text: str) -> None:
@@ -73,17 +80,24 @@ class JobRunner:
             orchestrator_id=task.orchestrator_id,
             clip_from_ms=credentials.clip_from_ms,
             clip_to_ms=credentials.clip_to_ms,
+            calc_perceptual_hash=credentials.calc_perceptual_hash,
+            force_reinit=credentials.force_session_reinit,
         )
+        started = time.monotonic()
         result = await self._transcoder.transcode(job)
+        self._stats.transcoded(job.profiles, job.duration_ms, time.monotonic() - started)
         if len(result.renditions) != len(job.profiles):
             raise TranscodeError("segment / profile mismatch")
         return result
 
     async def _fetch(self, url: str) -> bytes:
+        started = time.monotonic()
         try:
-            return await fetch(self._client, url, limit=MAX_PART)
+            source = await fetch(self._client, url, limit=MAX_PART)
         except OutsideWorld as error:
             raise TranscodeError(str(error)) from error
+        self._stats.fetches_s.observe(time.monotonic() - started)
+        return source
 
     async def _upload_result(self, task: WorkerTask, result: TranscodeResult) -> None:
         boundary = self._rng.randbytes(10).hex()
@@ -92,28 +106,16 @@ class JobRunner:
 
     async def _post(self, task_id: int, pixels: int, content_type: str, pieces: tuple[bytes, ...]) -> None:
         headers = {
-            b"Authorization": PROTOCOL_VERSION.encode(),
-            b"Credentials": self._secret.encode(),  # bytes, since a secret need not be ASCII
-            b"TaskId": str(task_id).encode(),
-            b"Pixels": str(pixels).encode(),
-            b"Content-Type": content_type.encode(),
+            "Authorization": PROTOCOL_VERSION,
+            "Credentials": self._secret,
+            "Pixels": str(pixels),
+            "Content-Type": content_type,
         }
-        for left in reversed(range(_UPLOAD_TRIES)):
-            try:
-                response = await self._client.post(
-                    self._results_url, headers=headers, content=_stream(pieces), timeout=_UPLOAD_TIMEOUT_S
-                )
-            except httpx.TransportError as error:
-                if not left:
-                    raise OutsideWorld(f"task {task_id}: upload failed: {type(error).__name__}: {error}") from error
-                continue
-            if response.status_code != HTTPStatus.OK:
-                raise OutsideWorld(
-                    f"task {task_id}: upload refused with {response.status_code} {response.text.strip()}"
-                )
-            return
-
-
-async def _stream(pieces: tuple[bytes, ...]) -> AsyncIterator[bytes]:
-    for piece in pieces:
-        yield piece
+        await upload(
+            self._client,
+            self._results_url,
+            task_id=task_id,
+            headers=headers,
+            pieces=pieces,
+            timeout_s=_UPLOAD_TIMEOUT_S,
+        )

@@ -1,42 +1,35 @@
-"""This node as a worker of somebody's orchestrator: hold the stream open, do what comes down it.
+"""This node's devices as a worker of somebody's orchestrator.
 
-           open_channel, RegisterTranscoder            stream lost, or ended by the orchestrator
-waiting ------------------------------> joined ----------------------------> finishing jobs -> waiting (backoff)
-           `invalid secret`, `zero capacity`
-        ------------------------------> refused for good
+A drain ends the stream: the orchestrator moves the sessions to other workers.
 """
 
 import asyncio
 import contextlib
 import logging
 import random
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-import grpc
 import httpx
 
-from livefleet.kernel import Backoff, Condition, ConditionBoard, OutsideWorld, SessionId, Status, Transient, run_duty
+from livefleet.kernel import Backoff, ConditionBoard, OutsideWorld, SessionId, Transient
 from livefleet.wire.capabilities import WIRE_VERSION, Capabilities
-from livefleet.wire.channel import open_channel, parse_endpoint
-from livefleet.wire.errors import BadCredentials, NotWelcome, OrchestratorGone
+from livefleet.wire.channel import parse_endpoint
+from livefleet.wire.errors import BadCredentials
 from livefleet.wire.messages import SessionEnd
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.transcoding import LocalTranscoding
 from livefleet.wire.translate import capabilities_to_proto, task_from_proto
+from livefleet.wire.work_stats import SegmentStats
 from livefleet.wire.worker.jobs import JobRunner
+from livefleet.wire.worker.link import Registration, WorkerLink
 
-__all__ = ["CONDITION", "Worker", "WorkerSnapshot"]
+__all__ = ["Worker", "WorkerSnapshot"]
 
 log = logging.getLogger(__name__)
 
-CONDITION = "JoinedOrchestrator"
-
-_FATAL = ("invalid secret", "zero capacity")
-_CONNECT_TIMEOUT_S = 5.0
-_KEEPALIVE_S = 20.0
-_SETTLED_S = 1.0  # an orchestrator says nothing until there is work; one that refuses does so at once
 _JOBS_PER_SESSION = 5
 
 
@@ -74,110 +67,84 @@ class Worker:
         self._secret = secret
         self._capacity = capacity
         self._transcoder = transcoder
-        self._board = board
-        self._rng = rng
-        self._backoff = backoff or Backoff()
-        self._drain_s = drain_s
         self._client = httpx.AsyncClient(verify=False, http2=True)  # noqa: S501 -- nobody verifies certificates here
+        self.stats = SegmentStats()
+        """What is counted of the work; for reading only."""
         self._runner = JobRunner(
             results_url=f"https://{self._endpoint}/transcodeResults",
             secret=secret,
             transcoder=transcoder,
             client=self._client,
             rng=rng,
+            orchestrator_uri=f"https://{self._endpoint}",
+            stats=self.stats,
         )
-        self._group = asyncio.TaskGroup()
-        self._duty: asyncio.Task[None] | None = None
-        self._jobs: set[asyncio.Task[None]] = set()
-        self._joined = False
+        self._link = WorkerLink(
+            self._endpoint,
+            method="/net.Transcoder/RegisterTranscoder",
+            message_type=pb.NotifySegment,
+            register=self._register,
+            take=self._take,
+            let_go=self._let_go,
+            name="worker",
+            board=board,
+            rng=rng,
+            backoff=backoff or Backoff(),
+            drain_s=drain_s,
+        )
+        self._stack = AsyncExitStack()
+        self._own = Capabilities()
+        self._sessions: set[SessionId] = set()  # that came down the stream
         self._done = self._failed = self._pixels = 0
 
     async def __aenter__(self) -> Self:
-        self._report(Status.UNKNOWN, "Connecting", f"connecting to {self._endpoint}")
-        await self._client.__aenter__()
-        await self._group.__aenter__()
-        self._duty = self._group.create_task(
-            run_duty("worker", self._serve, on_failure=self._report_failure, backoff=self._backoff, rng=self._rng),
-            name="worker",
-        )
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._client)
+            await stack.enter_async_context(self._link)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._duty is not None
-        self._duty.cancel()
-        await asyncio.wait({self._duty})
-        self._report(Status.FALSE, "Stopping", "the agent is stopping")
-        await self._finish_jobs(self._drain_s)
-        for job in self._jobs:
-            job.cancel()
-        await self._group.__aexit__(None, None, None)  # an error of the block is its own, none of the group's
-        await self._client.aclose()
+        await self._stack.__aexit__(kind, error, trace)
+
+    @property
+    def jobs(self) -> int:
+        """How many are under way."""
+        return self._link.jobs
+
+    def drain(self, *, on: bool) -> None:
+        """Leave the orchestrator and stay away, or come back; may be said before entering."""
+        self._link.drain(on=on)
 
     def snapshot(self) -> WorkerSnapshot:
         """For /status and metrics."""
         return WorkerSnapshot(
-            str(self._endpoint), self._joined, len(self._jobs), self._done, self._failed, self._pixels
+            str(self._endpoint), self._link.joined, self._link.jobs, self._done, self._failed, self._pixels
         )
 
-    async def _serve(self) -> None:
-        """One stream, from registration to its end, which is always an error."""
+    async def _register(self) -> Registration:
         ids = self._transcoder.capability_ids
         if not ids:
             raise Transient("no transcoding device is ready yet", retry_after_s=0.5)
-        own = Capabilities.of(ids, version=WIRE_VERSION)
-        try:
-            channel = await open_channel(self._endpoint, timeout_s=_CONNECT_TIMEOUT_S, keepalive_s=_KEEPALIVE_S)
-        except OutsideWorld as error:
-            raise OrchestratorGone(str(self._endpoint), str(error)) from error
-        try:
-            try:
-                await self._read_stream(channel, own)
-            finally:
-                self._joined = False
-                await channel.close(None)
-        except OrchestratorGone as error:
-            self._report_failure(error)
-            # What runs is uploaded all the same; a new registration would count its sessions twice.
-            await self._finish_jobs(None)
-            raise
+        self._own = Capabilities.of(ids, version=WIRE_VERSION)
+        told = capabilities_to_proto(self._own)
+        message = pb.RegisterRequest(secret=self._secret, capacity=self._capacity, capabilities=told)
+        return Registration(message, outdated=asyncio.Event().wait)  # a new one would move all sessions
 
-    async def _read_stream(self, channel: grpc.aio.Channel, own: Capabilities) -> None:
-        register = channel.unary_stream(
-            "/net.Transcoder/RegisterTranscoder",
-            request_serializer=pb.RegisterRequest.SerializeToString,
-            response_deserializer=pb.NotifySegment.FromString,
-        )
-        stream = register(
-            pb.RegisterRequest(secret=self._secret, capacity=self._capacity, capabilities=capabilities_to_proto(own))
-        )
-        settled = asyncio.get_running_loop().call_later(_SETTLED_S, self._report_joined)
-        try:
-            async for message in stream:
-                self._report_joined()
-                await self._take(message, own)
-        except grpc.aio.AioRpcError as error:
-            text = error.details() or error.code().name
-            if text in _FATAL:
-                raise NotWelcome(str(self._endpoint), text) from error
-            raise OrchestratorGone(str(self._endpoint), text) from error
-        finally:
-            settled.cancel()
-            stream.cancel()
-        raise OrchestratorGone(str(self._endpoint), "it ended the stream")
-
-    async def _take(self, message: pb.NotifySegment, own: Capabilities) -> None:
+    async def _take(self, message: pb.NotifySegment) -> None:
         if not message.url:
-            await self._transcoder.end_session(SessionId(message.segData.auth_token.session_id))
+            session = SessionId(message.segData.auth_token.session_id)
+            self._sessions.discard(session)
+            await self._transcoder.end_session(session)
             return
-        job = self._group.create_task(self._do(message, own), name=f"task-{message.taskId}")
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
+        self._sessions.add(SessionId(message.segData.auth_token.session_id))
+        self._link.start(self._do(message), f"task-{message.taskId}")
 
-    async def _do(self, message: pb.NotifySegment, own: Capabilities) -> None:
+    async def _do(self, message: pb.NotifySegment) -> None:
         try:
-            if len(self._jobs) > _JOBS_PER_SESSION * self._capacity:
+            if self._link.jobs > _JOBS_PER_SESSION * self._capacity:
                 await self._runner.report_failure(message.taskId, "TranscoderBusy")
                 return
             try:
@@ -186,7 +153,7 @@ class Worker:
                 await self._runner.report_failure(message.taskId, error.text)
                 return
             assert not isinstance(task, SessionEnd)
-            result = await self._runner.run(task, own)
+            result = await self._runner.run(task, self._own)
         except OutsideWorld as error:
             self._failed += 1
             log.warning("task.not_delivered", extra={"error": str(error)})
@@ -204,19 +171,8 @@ class Worker:
             self._done += 1
             self._pixels += sum(rendition.pixels for rendition in result.renditions)
 
-    async def _finish_jobs(self, patience_s: float | None) -> None:
-        if self._jobs:
-            await asyncio.wait(self._jobs, timeout=patience_s)
-
-    def _report_joined(self) -> None:
-        if not self._joined:
-            self._joined = True
-            log.info("worker.joined", extra={"orchestrator": str(self._endpoint), "capacity": self._capacity})
-            self._report(Status.TRUE, "Joined", f"working for {self._endpoint}")
-
-    def _report_failure(self, error: BaseException) -> None:
-        reason = "Refused" if isinstance(error, NotWelcome) else "Disconnected"
-        self._report(Status.FALSE, reason, str(error))
-
-    def _report(self, status: Status, reason: str, message: str) -> None:
-        self._board.report(Condition(CONDITION, status, reason, message))
+    async def _let_go(self) -> None:
+        """Free the places of sessions that the orchestrator has moved meanwhile."""
+        for session in list(self._sessions):
+            self._sessions.discard(session)
+            await self._transcoder.end_session(session)

@@ -1,0 +1,128 @@
+"""Where AI workers come in: the gRPC stream that they hold open, and POST /aiResults."""
+
+import hmac
+import logging
+import time
+from typing import Any
+
+import grpc
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from livefleet.wire.ai_results import ERROR_TYPE, MULTIPART_TYPE, PROTOCOL_VERSION, AiResultReader
+from livefleet.wire.multipart import BadUpload
+from livefleet.wire.proto import lp_rpc_pb2 as pb
+from livefleet.wire.server.ai_worker_pool import AiWorkerPool
+from livefleet.wire.server.backends import RpcHandler
+from livefleet.wire.server.http_answers import BodyTooLarge, plain, read_body
+from livefleet.wire.server.peers import peer_of
+from livefleet.wire.translate import ai_task_to_proto, registration_from_proto
+from livefleet.wire.work_stats import AiStats
+
+__all__ = ["AiWorkerDoor"]
+
+log = logging.getLogger(__name__)
+
+_Context = grpc.aio.ServicerContext[Any, Any]
+_MAX_ERROR = 64 * 1024  # bytes of an error text
+_OK = "OK"
+
+
+class AiWorkerDoor:
+    """net.AIWorker and the upload route, over one pool. There is no door without a secret."""
+
+    def __init__(self, pool: AiWorkerPool, stats: AiStats) -> None:
+        self._pool = pool
+        self._stats = stats
+
+    def handler(self) -> RpcHandler:
+        """For the front door's gRPC server."""
+        return grpc.method_handlers_generic_handler(
+            "net.AIWorker",
+            {
+                "RegisterAIWorker": grpc.unary_stream_rpc_method_handler(
+                    self.register,
+                    request_deserializer=pb.RegisterAIWorkerRequest.FromString,
+                    response_serializer=pb.NotifyAIJob.SerializeToString,
+                )
+            },
+        )
+
+    def routes(self) -> list[Route]:
+        """For the front door's application."""
+        return [Route("/aiResults", self.results, methods=["POST"])]
+
+    async def register(self, request: pb.RegisterAIWorkerRequest, context: _Context) -> None:
+        """Hold a worker's stream. It ends without an error when the worker shall connect anew.
+
+        Workers stop for good on these two texts, and on status CANCELLED, which is therefore never sent. The reference
+        takes workers without any model; here they hear that they are of no use.
+        """
+        if not self._knows(request.secret.encode()):
+            log.warning("ai_worker.refused", extra={"peer": peer_of(context), "reason": "invalid secret"})
+            await context.abort(grpc.StatusCode.UNKNOWN, "invalid secret")
+        registration = registration_from_proto(request)
+        if not any(m.capacity for models in registration.capabilities.models.values() for m in models.values()):
+            log.warning("ai_worker.refused", extra={"peer": peer_of(context), "reason": "zero capacity"})
+            await context.abort(grpc.StatusCode.UNKNOWN, "zero capacity")
+        worker = self._pool.join(registration, peer_of(context))
+        try:
+            while (task := await worker.outbox.get()) is not None:
+                await context.write(ai_task_to_proto(task))
+        finally:
+            self._pool.leave(worker)
+
+    async def results(self, request: Request) -> Response:
+        """Take a result. Who uploads is not checked beyond the secret; unknown tasks are ignored."""
+        headers = request.headers
+        if headers.get("authorization") != PROTOCOL_VERSION:
+            return plain("Unauthorized", 401)
+        if not self._knows(headers.get("credentials", "").encode("latin-1")):  # the bytes as they came: UTF-8
+            return plain("invalid secret", 401)
+        content_type = headers.get("content-type", "")
+        media_type = content_type.partition(";")[0].strip().lower()
+        if "/" not in media_type:
+            return plain("mime: no media type", 415)
+        try:
+            task_id = int(headers.get("taskid", ""))
+        except ValueError:
+            return plain("Invalid Task ID", 400)
+        if media_type == ERROR_TYPE:
+            return await self._take_error(request, task_id)
+        if media_type == MULTIPART_TYPE:
+            return await self._take_images(request, task_id, content_type)
+        # No pipeline here is answered by another type; without a word the job would wait for 15 minutes.
+        self._pool.fail(task_id, f"the worker's result is of the type {media_type[:80]}")
+        return Response(_OK)
+
+    async def _take_error(self, request: Request, task_id: int) -> Response:
+        try:
+            text = (await read_body(request, _MAX_ERROR)).decode(errors="replace")
+        except (BodyTooLarge, ClientDisconnect):
+            text = "unreadable AI worker error"
+        log.warning("ai_worker.job_failed", extra={"task": task_id, "error": text})
+        self._pool.fail(task_id, text)
+        return Response(_OK)
+
+    async def _take_images(self, request: Request, task_id: int, content_type: str) -> Response:
+        expected = self._pool.expects(task_id)
+        if expected is None:
+            return Response(_OK)  # too late or never ours; the body is not worth reading
+        model, images = expected
+        started = time.monotonic()
+        try:
+            reader = AiResultReader(content_type, images=images)
+            async for chunk in request.stream():
+                reader.feed(chunk)
+            found = reader.images()
+        except (BadUpload, ClientDisconnect) as error:
+            text = str(error) or "unexpected EOF"
+            self._pool.fail(task_id, text)
+            return plain(text, 500)
+        self._stats.downloads_s.observe(*model, value=time.monotonic() - started)
+        self._pool.finish(task_id, found)
+        return Response(_OK)
+
+    def _knows(self, secret: bytes) -> bool:
+        return hmac.compare_digest(secret, self._pool.secret.encode())

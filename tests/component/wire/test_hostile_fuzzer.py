@@ -1,0 +1,17 @@
+"""The coverage-guided fuzzer for a moment; `python -m tests.fuzz.wire` goes on for longer."""
+
+import importlib.util
+
+import pytest
+
+from tests.fuzz.wire import fuzz
+
+pytestmark = pytest.mark.component
+
+
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="atheris is not in this environment")
+def test_ten_seconds__find_nothing(tmp_path):
+    done = fuzz(10, 1, tmp_path / "kept")
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert list((tmp_path / "kept").iterdir()) == []
+    assert " DONE " in done.stdout

@@ -1,0 +1,104 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from livefleet.ai import ImageResult
+from livefleet.wire.ai_results import AiResultReader, encode_images
+from livefleet.wire.multipart import BadUpload
+
+pytestmark = pytest.mark.unit
+
+BOUNDARY = "00112233445566778899"
+TYPE = f"multipart/mixed; boundary={BOUNDARY}"
+
+
+def names():
+    numbers = iter(range(100))
+    return lambda: f"{next(numbers):08x}"
+
+
+def read(body: bytes, images: int, piece: int = 7) -> tuple[ImageResult, ...]:
+    reader = AiResultReader(TYPE, images=images)
+    for start in range(0, len(body), piece):
+        reader.feed(body[start : start + piece])
+    return reader.images()
+
+
+def a_body(*parts: tuple[str, str]) -> bytes:
+    """(headers, content) each."""
+    return "".join(f"--{BOUNDARY}\r\n{head}\r\n\r\n{content}\r\n" for head, content in parts).encode() + (
+        f"--{BOUNDARY}--\r\n".encode()
+    )
+
+
+def told(*urls: str, **fields) -> tuple[str, str]:
+    entries = [{"url": url, "seed": 5, "nsfw": True} | fields for url in urls]
+    return ("Content-Type: application/json", json.dumps({"images": entries}))
+
+
+def a_file(name: str, content: str = "png") -> tuple[str, str]:
+    return (f"Content-Disposition: attachment; filename={name}\r\nContent-Type: image/png", content)
+
+
+@given(
+    st.lists(
+        st.tuples(st.binary(max_size=200), st.integers(-(2**63), 2**63 - 1), st.booleans()), min_size=1, max_size=5
+    ),
+    st.integers(1, 100),
+)
+def test_images__there_and_back_in_any_pieces(contents, piece):
+    images = tuple(ImageResult(png, seed=seed, nsfw=nsfw) for png, seed, nsfw in contents)
+    body = b"".join(encode_images(images, BOUNDARY, names()))
+    assert read(body, len(images), piece) == images
+
+
+def test_encode__is_what_a_go_worker_sends():
+    body = b"".join(encode_images([ImageResult(b"one", seed=1, nsfw=False)], BOUNDARY, names()))
+    assert (
+        body
+        == (
+            f"--{BOUNDARY}\r\nContent-Disposition: attachment; filename=00000000.png\r\nContent-Length: 3\r\n"
+            f"Content-Type: image/png\r\n\r\none\r\n"
+            f"--{BOUNDARY}\r\nContent-Length: 57\r\nContent-Type: application/json\r\n\r\n"
+            f'{{"images":[{{"nsfw":false,"seed":1,"url":"00000000.png"}}]}}\r\n--{BOUNDARY}--\r\n'
+        ).encode()
+    )
+
+
+def test_read__json_first_and_unknown_parts__are_fine():
+    body = a_body(told("a.png"), a_file("a.png"), ("X-Other: 1", "read over"))
+    with pytest.raises(BadUpload, match="more than 2 parts"):
+        read(body, 1)
+    body = a_body(told("a.png"), a_file('"a.png"', "content"))
+    assert read(body, 1) == (ImageResult(b"content", seed=5, nsfw=True),)
+
+
+def test_read__no_check_ran__is_not_nsfw():
+    assert not read(a_body(a_file("a.png"), told("a.png", nsfw=None)), 1)[0].nsfw
+
+
+@pytest.mark.parametrize(
+    ("body", "images", "fault"),
+    [
+        (a_body(a_file("a.png"), told("a.png"))[:-12], 1, "unexpected end"),
+        (a_body(a_file("a.png")), 1, "no JSON part"),
+        (a_body(a_file("a.png"), told("b.png")), 1, "no file for 'b.png'"),
+        (a_body(a_file("a.png"), told("a.png", "a.png")), 1, "2 image.s., 1 were asked for"),
+        (a_body(a_file("a.png"), told("a.png")), 2, "1 image.s., 2 were asked for"),
+        (a_body(("Content-Type: application/json", "{")), 1, "no list of images"),
+        (a_body(("Content-Type: application/json", '{"images":[]}')), 1, "no list of images"),
+        (a_body(("Content-Type: application/json", '{"images":[{"url":3}]}')), 1, "no list of images"),
+        (a_body(a_file("a"), a_file("b"), a_file("c")), 1, "more than 2 parts"),
+        (b"no multipart at all", 1, "boundary"),
+    ],
+)
+def test_read__broken__says_how(body, images, fault):
+    with pytest.raises(BadUpload, match=fault):
+        read(body, images)
+
+
+def test_reader__no_boundary__is_refused():
+    with pytest.raises(BadUpload, match="boundary"):
+        AiResultReader("multipart/mixed", images=1)
