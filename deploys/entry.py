@@ -17,7 +17,7 @@ from inventory import Target
 from livefleet.kernel import LivefleetError
 from livefleet.spec import NodeSpec, to_yaml
 
-__all__ = ["NOTES", "Plan", "plan_site", "remove", "shop", "site"]
+__all__ = ["NOTES", "Plan", "drain", "plan_site", "remove", "shop", "site"]
 
 NOTES = "livefleet_notes"
 """Under this name a host's connector_data keeps (step, note) pairs, for who runs pyinfra by its API."""
@@ -60,6 +60,17 @@ def remove(purge: bool | None = None) -> None:
     outcome = steps.remove(target.node, _opt(target.node), facts, purge=purged, present=present)
     _note("remove", outcome)
     perform(outcome.commands, name="remove")
+
+
+def drain() -> None:
+    """Empty this host, or take that back, as pyinfra's `--data` says (drain.py)."""
+    target: Target = host.data.livefleet
+    facts = host.get_fact(HostFacts, **_paths(target.node), _ignore_errors=True)
+    words = {name: str(host.data.get(name)) for name in ("deadline", "reason", "device") if host.data.get(name)}
+    flags = {name: bool(host.data.get(name, default=False)) for name in ("off", "wait")}
+    outcome = steps.drain(target.node, _opt(target.node), facts, **words, **flags)
+    _note("drain", outcome)
+    perform(outcome.commands, name="drain")
 
 
 @functools.cache

@@ -1,5 +1,24 @@
+from pathlib import Path
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.tiers import duties_of, is_asked_for
 
 # How long an example takes says what else the machine does.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+
+TESTS = Path(__file__).parent
+
+
+@pytest.hookimpl(tryfirst=True)  # `-m` chooses among markers, so they must be there before
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        for duty in duties_of(item.path.relative_to(TESTS)):
+            item.add_marker(duty)
+    markers = {id(item): {marker.name for marker in item.iter_markers()} for item in items}
+    left_out = [item for item in items if not is_asked_for(markers[id(item)], config.option.markexpr)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]

@@ -2,21 +2,33 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
+from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from livefleet import __version__
 from livefleet.hardware import HardwareSampler
-from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, ReadingCollector
+from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, Reading, ReadingCollector
 from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, Status, SystemClock
 from livefleet.kernel.systemd import notify, watchdog_interval_s
 from livefleet.reconcile import ReconcileLoop
-from livefleet.reconcile.resources import GpuResource
-from livefleet.roles import OrchestratorRole, Role, RoleContext, WorkerRole
+from livefleet.reconcile.resources import DrainResource, GpuResource
+from livefleet.roles import (
+    OrchestratorRole,
+    RedeemerRole,
+    Role,
+    RoleContext,
+    WorkerRole,
+    drain_readings,
+    owner_labels,
+    version_reading,
+)
 from livefleet.spec import NodeSpec, load_node, node_digest, reprice, restart_needed
 from livefleet.spec import Role as RoleName
 
@@ -37,6 +49,8 @@ class Agent:
         self._board = ConditionBoard(self._clock)
         self._board.on_change(_log_change)
         self._role: Role | None = None
+        self._drain: DrainResource | None = None
+        self._drain_loop: ReconcileLoop[Any] | None = None
 
     async def run(self, stop: asyncio.Event, *, on_listening: Callable[[str], None] = lambda _: None) -> None:
         """Serve until `stop`. The admin endpoint is up first, so that a start which hangs can be looked at."""
@@ -47,25 +61,33 @@ class Agent:
             for collector in (
                 NodeCollector(self.status),
                 GpuCollector(lambda: sampler.latest),
-                ReadingCollector(self._role.readings),
+                ReadingCollector(self._readings, owner_labels(spec, socket.gethostname())),
             ):
                 registry.register(collector)
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
+            GCCollector(registry=registry)
             gpus = ReconcileLoop(
                 GpuResource(sampler, spec.gpus, spec.driver, every_s=spec.monitoring.sample_every_s), self._board
             )
+            self._drain = DrainResource(spec.paths.state, self._role, self._clock)
+            self._drain_loop = ReconcileLoop(self._drain, self._board)
+            await self._drain_loop.once()  # a drained node takes nothing, not even at its start
             async with AdminServer(spec.monitoring.admin_listen, self.status, registry) as admin:
                 on_listening(admin.address)
                 notify("READY=1")
-                await _until(stop, sampler.run, gpus.run, self._watchdog, self._serve)
+                await _until(stop, sampler.run, gpus.run, self._drain_loop.run, self._watchdog, self._serve)
                 log.info("agent.stopped")
 
     def reload(self, node: Path) -> None:
         """Read node.yaml again and go on with its prices. The condition `SpecCurrent` tells what needs a restart.
 
+        Requests to drain are looked at as well.
+
         A file that is wrong changes nothing. Everything happens at once, on the loop's thread.
         """
+        if self._drain_loop is not None:
+            self._drain_loop.nudge()
         try:
             newer = load_node(node)
             repriced = reprice(self._spec, newer)
@@ -98,8 +120,15 @@ class Agent:
             ready=self._board.is_ready(required),
             blocking=self._board.blocking(),
             conditions=self._board.all(),
-            parts=role.parts() if role else {},
+            parts={**(role.parts() if role else {}), **self._drain_part()},
         )
+
+    def _readings(self) -> list[Reading]:
+        drain = drain_readings(self._drain.report()) if self._drain else ()
+        return [version_reading(self._spec), *(self._role.readings() if self._role else ()), *drain]
+
+    def _drain_part(self) -> dict[str, Any]:
+        return {} if self._drain is None else {"drain": self._drain.report().model_dump(mode="json")}
 
     async def _serve(self) -> None:
         assert self._role is not None
@@ -126,6 +155,8 @@ def _role_of(context: RoleContext) -> Role:
             return OrchestratorRole(context)
         case RoleName.WORKER:
             return WorkerRole(context)
+        case RoleName.REDEEMER:
+            return RedeemerRole(context)
         case RoleName.MONITOR:
             raise BadInput("the role `monitor` runs no agent duties of its own yet; declare orchestrator or worker")
 

@@ -2,6 +2,7 @@
 
 from deploys.steps.agent import agent
 from deploys.steps.config import SERVICE_USER, config, node_files
+from deploys.steps.drain import drain
 from deploys.steps.driver import driver
 from deploys.steps.files import HostFile, changed_files, difference, put_script
 from deploys.steps.packages import packages
@@ -22,6 +23,7 @@ __all__ = [
     "choose_service",
     "config",
     "difference",
+    "drain",
     "driver",
     "node_files",
     "packages",

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from livefleet.kernel import ConditionBoard, SessionId, SystemClock
 from livefleet.media import CPU, NO_LIMIT, LocalTranscoder, TranscodeJob
+from livefleet.media.ladder import parse_profile
 from livefleet.media.live_load import SegmentTiming, percentile, run_live
 from livefleet.media.self_benchmark import live_media
-from livefleet.media.ladder import parse_profile
 
 BUSY = "TranscoderBusy"
 

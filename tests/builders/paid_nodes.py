@@ -58,6 +58,6 @@ async def a_paid_node(
             "duties": {"transcoding": {"encoder": "software"}, "redemption": {"check_every_s": 0.5}},
             "prices": {"video": "100000 wei"},
         } | node
-        settings = {"key": "orchestrator", "ticket": ticket or TICKETS}
+        settings = {"key": "orchestrator", "ticket": ticket or TICKETS} | spec.pop("orchestrator", {})
         with an_agent(root, start=start, role="orchestrator", orchestrator=settings, **spec) as agent:
             yield PaidNode(chain, folder / "chain", agent, orchestrator, gateway)

@@ -40,7 +40,7 @@ def test_gpu__taken_out_and_put_back__readiness_and_metrics_follow(nvml, tmp_pat
         assert fast["status"] == "true"
         assert fast["message"].startswith("NVIDIA RTX 4090")
         assert agent.until_condition("GpuDriver", "Loaded")["message"].startswith("driver 580.65.06")
-        assert agent.metric("livefleet_gpu_present_count") == 2
+        assert agent.metric("livefleet_gpus_present") == 2
         assert agent.metric("livefleet_gpu_memory_used_bytes", gpu=A) == 3 << 30
         assert agent.metric("livefleet_gpu_temperature_celsius", gpu=A) == 61
         assert agent.metric("livefleet_condition_status", condition="GpuPresent", subject=B) == 1
@@ -55,7 +55,7 @@ def test_gpu__taken_out_and_put_back__readiness_and_metrics_follow(nvml, tmp_pat
         assert code == 503
         assert [(c["name"], c["subject"]) for c in json.loads(body)["blocking"]] == [("GpuPresent", B)]
         assert agent.get("/healthz")[0] == 200
-        assert agent.metric("livefleet_gpu_present_count") == 1
+        assert agent.metric("livefleet_gpus_present") == 1
         assert agent.metric("livefleet_condition_status", condition="GpuPresent", subject=B) == 0
         assert agent.metric("livefleet_node_ready") == 0
 
@@ -66,7 +66,7 @@ def test_gpu__taken_out_and_put_back__readiness_and_metrics_follow(nvml, tmp_pat
         agent.until_condition("GpuPresent", "Present", subject=B)
         agent.wait_ready()
         assert {c["subject"] for c in agent.status()["conditions"] if c["name"] == "GpuPresent"} == {A, B}
-        assert agent.metric("livefleet_gpu_present_count") == 2
+        assert agent.metric("livefleet_gpus_present") == 2
         assert agent.stop() == 0
 
 

@@ -1,6 +1,7 @@
 """An orchestrator without devices of its own and a worker that joins it: two whole agents."""
 
 import asyncio
+import signal
 from contextlib import contextmanager
 
 import pytest
@@ -10,6 +11,7 @@ from livefleet.wire.gateway import Payer, SegmentReport
 from livefleet.wire.gateway.discovery import get_orchestrator
 from tests.builders.agents import an_agent
 from tests.builders.gateways import a_stream, a_stream_client, send
+from tests.builders.upgrades import drain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
@@ -103,24 +105,37 @@ async def test_worker__wrong_secret__is_told_once_and_stays_out(orchestrator, tm
         assert orchestrator.status()["server"]["workers"] == []
 
 
-async def test_worker__killed_between_segments__gateway_is_told_until_it_is_back(orchestrator, tmp_path):
-    (first, second, third), source = a_stream(3)
+async def test_worker__the_only_one_leaves_between_segments__the_stream_waits_for_its_return(orchestrator, tmp_path):
+    (first, second), source = a_stream(2)
+    with a_worker(tmp_path / "worker", orchestrator) as worker:
+        await until_workers(orchestrator, 1)
+        async with a_stream_client(orchestrator.service_uri, None) as client:
+            assert isinstance((await send(client, [first], source))[0], SegmentReport)
+            await asyncio.to_thread(drain, worker)
+            await until_workers(orchestrator, 0)
+            said = await asyncio.to_thread(worker.until_condition, "JoinedOrchestrator", "Drained")
+            assert not said["gates_ready"]
+            assert worker.get("/readyz")[0] == 200
+            sending = asyncio.create_task(send(client, [second], source))
+            (tmp_path / "worker/var/lib/livefleet/drain.json").unlink()  # what --off does, at once
+            worker.process.send_signal(signal.SIGHUP)
+            (done,) = await sending
+            assert isinstance(done, SegmentReport), done
+            assert not done.problems
+            assert client.report([done]).retries == 0
+
+
+async def test_worker__killed_and_does_not_return__gateway_is_told_to_go_elsewhere(orchestrator, tmp_path):
+    (first, second), source = a_stream(2)
     with a_worker(tmp_path / "worker", orchestrator) as worker:
         await until_workers(orchestrator, 1)
         async with a_stream_client(orchestrator.service_uri, None, retry_wait_s=0.05) as client:
-            (done,) = await send(client, [first], source)
-            assert isinstance(done, SegmentReport)
+            assert isinstance((await send(client, [first], source))[0], SegmentReport)
             await asyncio.to_thread(worker.kill)
             await until_workers(orchestrator, 0)
             (lost,) = await send(client, [second], source)
             assert lost == (second.sequence, "403 incompatible capabilities")
             assert orchestrator.get("/readyz")[0] == 200
-
-            await asyncio.to_thread(worker.start)
-            await until_workers(orchestrator, 1)
-            (done,) = await send(client, [third], source)
-            assert isinstance(done, SegmentReport)
-            assert not done.problems
 
 
 async def test_worker__killed_under_a_segment__the_next_one_does_it(orchestrator, tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from livefleet.cli.agent_drain import drain
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode, LivefleetError
 
@@ -27,16 +28,20 @@ def command() -> None:
     """The node agent, as the service runs it."""
 
 
+command.add_command(drain)
+
+
 @command.command()
 @_NODE
 def run(node: Path) -> None:
-    """Run the node until SIGTERM or SIGINT; then drain and stop. SIGHUP takes NODE's prices over without a restart."""
+    """Run the node until SIGTERM or SIGINT; then drain and stop. SIGHUP: look at prices and drains now."""
     # Children are only ever exec'ed, so gRPC need not survive a fork; trying to, it writes lines of its own to stderr.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     import uvloop
 
     from livefleet.app import Agent
     from livefleet.kernel.log import configure
+    from livefleet.kernel.pid_file import PID_FILE, holding
     from livefleet.spec import load_node, node_digest
 
     spec = load_node(node)
@@ -49,7 +54,8 @@ def run(node: Path) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, agent.reload, node)
-        await agent.run(stop)
+        with holding(spec.paths.run / PID_FILE):
+            await agent.run(stop)
 
     try:
         uvloop.run(serve())

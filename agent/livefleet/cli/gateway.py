@@ -45,6 +45,7 @@ def _shared(function: Any) -> Any:
 @click.option("--segment", "segment_s", type=float, default=2.0, show_default=True, help="Seconds a segment.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Keep the renditions here.")
 @click.option("--realtime", is_flag=True, help="Send at the stream's own pace.")
+@click.option("--extra-nodes", default=0, type=click.IntRange(min=0), help="Use so many of the nodes it names as well.")
 @click.pass_context
 def transcode(
     ctx: click.Context,
@@ -58,12 +59,13 @@ def transcode(
     segment_s: float,
     out: Path | None,
     realtime: bool,
+    extra_nodes: int,
 ) -> None:
     """Stream FILE (or a generated clip) and check every rendition."""
     report = asyncio.run(
         _transcode(
             file, orchestrator, key_file, password_file, profiles or DEFAULT_PROFILES, sample, segment_s, out,
-            realtime=realtime, progress=not as_json,
+            realtime=realtime, progress=not as_json, extra_nodes=extra_nodes,
         )
     )  # fmt: skip
     if as_json:
@@ -138,13 +140,14 @@ async def _transcode(
     *,
     realtime: bool,
     progress: bool,
+    extra_nodes: int,
 ) -> Any:
     from livefleet.media import Profile
     from livefleet.media.inspection import inspect
+    from livefleet.media.ladder import parse_profile
     from livefleet.media.sample import make_clip
     from livefleet.media.segmenter import split
     from livefleet.wire.channel import parse_endpoint
-    from livefleet.media.ladder import parse_profile
     from livefleet.wire.gateway import StreamClient
 
     wanted = [parse_profile(text) for text in profiles]
@@ -167,7 +170,7 @@ async def _transcode(
 
     outcomes = []
     async with StreamClient(
-        endpoint, payer, wanted, manifest_id=secrets.token_hex(4), keep=keep if out else None
+        endpoint, payer, wanted, manifest_id=secrets.token_hex(4), keep=keep if out else None, extra_nodes=extra_nodes
     ) as stream:
         async for outcome in stream.run(segments, source=source, realtime=realtime):
             outcomes.append(outcome)

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "schema": ("livefleet.cli.schema", "Print the JSON Schema of fleet.yaml, for editors."),
     "apply": ("livefleet.cli.apply", "Bring hosts to what the spec declares."),
     "status": ("livefleet.cli.status", "Ask every host how it is."),
+    "drain": ("livefleet.cli.drain", "Empty hosts or devices: no new sessions, running ones end or move."),
     "why": ("livefleet.cli.why", "Why a gateway would not select an orchestrator."),
     "price": ("livefleet.cli.price", "Explain how a quoted price comes about."),
     "agent": ("livefleet.cli.agent", "Run or check the node agent (on a host)."),

@@ -1,6 +1,7 @@
 """The operator's side: applying the spec to hosts, and asking them how they are."""
 
 from livefleet.control.apply import ApplyOptions, apply, find_checkout
+from livefleet.control.drain import DrainOutcome, DrainRequest, FleetDrain, HostDrain, drain_fleet
 from livefleet.control.events import Event, parse_event
 from livefleet.control.status import Condition, FleetStatus, HostStatus, NodeReport, fleet_status
 from livefleet.control.summary import HostResult, Outcome, Summary, advice, summarize
@@ -8,8 +9,12 @@ from livefleet.control.summary import HostResult, Outcome, Summary, advice, summ
 __all__ = [
     "ApplyOptions",
     "Condition",
+    "DrainOutcome",
+    "DrainRequest",
     "Event",
+    "FleetDrain",
     "FleetStatus",
+    "HostDrain",
     "HostResult",
     "HostStatus",
     "NodeReport",
@@ -17,6 +22,7 @@ __all__ = [
     "Summary",
     "advice",
     "apply",
+    "drain_fleet",
     "find_checkout",
     "fleet_status",
     "parse_event",

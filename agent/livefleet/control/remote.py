@@ -1,18 +1,21 @@
-"""Asking a host's admin endpoint where it listens: on the host itself."""
+"""Asking a host's admin endpoint where it listens, and running commands: on the host itself."""
 
 import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from fabric import Connection
-from invoke.exceptions import CommandTimedOut, UnexpectedExit
+from invoke.exceptions import CommandTimedOut
 from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy, SSHClient, SSHException
 
-from livefleet.kernel import OutsideWorld
+from livefleet.kernel import BadInput, ExitCode, OutsideWorld
 from livefleet.spec import HostSettings
 
-__all__ = ["ask_local", "ask_over_ssh"]
+__all__ = ["ask_local", "ask_over_ssh", "run_on_host"]
 
 _TIMEOUT_S = 10.0
 _ASK = "import sys,urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -31,26 +34,66 @@ def ask_local(listen: str, path: str) -> str:
 
 def ask_over_ssh(settings: HostSettings, listen: str, path: str) -> str:
     """The same on a host, by the Python that is there anyway. Raises OutsideWorld saying what failed."""
-    command = shlex.join(["python3", "-c", _ASK, _url(listen, path)])
+    url = _url(listen, path)
+    done = _run_over_ssh(settings, ["python3", "-c", _ASK, url], timeout_s=_TIMEOUT_S * 2)
+    if done.code:
+        raise OutsideWorld(f"no answer on {url} of {settings.name}: {done.last_words}")
+    return done.output
+
+
+def run_on_host(settings: HostSettings, command: Sequence[str], *, timeout_s: float) -> str:
+    """What a command prints on the host, run as `apply` would run it.
+
+    Raises BadInput where it says so by its exit code 2, OutsideWorld where the host or the command fails.
+    """
+    words = ["sudo", "-n", *command] if settings.ssh.sudo else list(command)
+    done = _run_here(words, timeout_s) if settings.is_local else _run_over_ssh(settings, words, timeout_s=timeout_s)
+    if done.code == ExitCode.BAD_INPUT:
+        raise BadInput(f"{settings.name}: {done.last_words}")
+    if done.code:
+        raise OutsideWorld(f"{settings.name}: {Path(command[0]).name} ended with {done.code}: {done.last_words}")
+    return done.output
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    code: int
+    output: str
+    errors: str
+
+    @property
+    def last_words(self) -> str:
+        return (self.errors.strip().splitlines() or ["it says nothing"])[-1]
+
+
+def _run_here(words: Sequence[str], timeout_s: float) -> _Done:
+    try:
+        done = subprocess.run(
+            list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
+        )
+    except OSError as error:
+        raise OutsideWorld(f"cannot run {words[0]}: {error.strerror}; has `apply` been run?") from error
+    except subprocess.TimeoutExpired as error:
+        raise OutsideWorld(f"{words[0]} did not end within {timeout_s:g} s") from error
+    return _Done(done.returncode, done.stdout, done.stderr)
+
+
+def _run_over_ssh(settings: HostSettings, words: Sequence[str], *, timeout_s: float) -> _Done:
     try:
         with _connection(settings) as connection:
-            result = connection.run(command, hide=True, in_stream=False, timeout=int(_TIMEOUT_S * 2))
+            result = connection.run(shlex.join(words), hide=True, in_stream=False, timeout=int(timeout_s), warn=True)
     except AuthenticationException as error:
         key = settings.ssh.key or "the ssh agent's or default keys"
         raise OutsideWorld(f"{settings.name} refused user {settings.ssh.user or 'of this shell'} with {key}") from error
     except BadHostKeyException as error:
         raise OutsideWorld(f"the host key of {settings.name} changed; if that is expected, `ssh-keygen -R`") from error
-    except UnexpectedExit as error:
-        last = (error.result.stderr.strip().splitlines() or ["it says nothing"])[-1]
-        raise OutsideWorld(f"no answer on {_url(listen, path)} of {settings.name}: {last}") from error
     except CommandTimedOut as error:
-        raise OutsideWorld(f"no answer on {_url(listen, path)} of {settings.name} in time") from error
+        raise OutsideWorld(f"no answer from {settings.name} within {timeout_s:g} s") from error
     except (SSHException, OSError, EOFError) as error:
         raise OutsideWorld(
             f"cannot reach {settings.name} at {settings.address}:{settings.ssh.port}: {error}"
         ) from error
-    text: str = result.stdout
-    return text
+    return _Done(result.exited, result.stdout, result.stderr)
 
 
 def _connection(settings: HostSettings) -> Connection:

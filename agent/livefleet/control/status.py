@@ -6,11 +6,22 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from livefleet.control.node_parts import (
+    AiWorkerPart,
+    ChainPart,
+    LoadPart,
+    ModelPart,
+    PaymentsPart,
+    PricesPart,
+    RedeemerPart,
+    ServerPart,
+    WorkerPart,
+)
 from livefleet.control.remote import ask_local, ask_over_ssh
 from livefleet.kernel import ExitCode, LivefleetError
-from livefleet.spec import Fleet, node_digest
+from livefleet.spec import DrainReport, Fleet, node_digest
 
-__all__ = ["Condition", "FleetStatus", "HostStatus", "NodeReport", "fleet_status"]
+__all__ = ["Condition", "FleetStatus", "HostStatus", "NodeReport", "fleet_status", "host_status"]
 
 
 class Condition(BaseModel):
@@ -39,6 +50,17 @@ class NodeReport(BaseModel):
     ready: bool
     release: str = ""
     conditions: tuple[Condition, ...] = ()
+    drain: DrainReport = DrainReport()
+    started_at: float = 0.0
+    server: ServerPart | None = None
+    load: LoadPart | None = None
+    payments: PaymentsPart | None = None
+    prices: PricesPart | None = None
+    chain: ChainPart | None = None
+    worker: WorkerPart | None = None
+    ai_worker: AiWorkerPart | None = None
+    redeemer: RedeemerPart | None = None
+    models: tuple[ModelPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +107,11 @@ def fleet_status(fleet: Fleet, hosts: Sequence[str] = (), *, parallel: int = 16)
         fleet.node(name)
     names = [name for name in fleet.hosts if not hosts or name in hosts]
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="status") as pool:
-        return FleetStatus(hosts=tuple(pool.map(lambda name: _host_status(fleet, name), names)))
+        return FleetStatus(hosts=tuple(pool.map(lambda name: host_status(fleet, name), names)))
 
 
-def _host_status(fleet: Fleet, name: str) -> HostStatus:
+def host_status(fleet: Fleet, name: str) -> HostStatus:
+    """Ask one host."""
     node, settings = fleet.node(name), fleet.host(name)
     digest = node_digest(node)
     listen = node.monitoring.admin_listen

@@ -1,7 +1,16 @@
 """Conditions, metrics and the admin endpoints."""
 
 from livefleet.health.http import AdminServer
-from livefleet.health.metrics import GpuCollector, NodeCollector, Reading, ReadingCollector, exposition
+from livefleet.health.metrics import Collected, GpuCollector, NodeCollector, Reading, ReadingCollector, exposition
 from livefleet.health.status import NodeStatus
 
-__all__ = ["AdminServer", "GpuCollector", "NodeCollector", "NodeStatus", "Reading", "ReadingCollector", "exposition"]
+__all__ = [
+    "AdminServer",
+    "Collected",
+    "GpuCollector",
+    "NodeCollector",
+    "NodeStatus",
+    "Reading",
+    "ReadingCollector",
+    "exposition",
+]

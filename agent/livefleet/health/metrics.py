@@ -1,7 +1,7 @@
 """Prometheus collectors that read state at scrape; go-livepeer's names where it has one for the thing."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
@@ -9,14 +9,30 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from livefleet.hardware import HardwareSnapshot
 from livefleet.health.status import NodeStatus
+from livefleet.kernel import Histogram
 
-__all__ = ["GpuCollector", "NodeCollector", "Reading", "ReadingCollector", "exposition"]
+__all__ = ["Collected", "GpuCollector", "NodeCollector", "Reading", "ReadingCollector", "exposition"]
 
 _REFERENCE = "livepeer_"
 """How go-livepeer's own names begin. Its counters carry no suffix `_total` but where the name has one."""
 
+_UNOWNED = "livepeer_versions"
+"""The one name of the reference without the labels that all others have."""
+
 # The library's head of a counter; it adds the suffix whatever the samples are called.
 _SUFFIXED = re.compile(rf"^# HELP ({_REFERENCE}\w+)_total (.*)\n# TYPE \1_total counter$", re.MULTILINE)
+
+
+class Collected(CollectorRegistry):
+    """What a registry holds at this moment. Made on the loop whose state is read; may be written out elsewhere."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__()
+        self._families = tuple(registry.collect())
+
+    def collect(self) -> Iterator[Metric]:
+        """The same families, however often."""
+        return iter(self._families)
 
 
 def exposition(registry: CollectorRegistry) -> bytes:
@@ -40,7 +56,8 @@ class NodeCollector(Collector):
         info = GaugeMetricFamily(
             "livefleet_node_info", "Who this node is.", labels=["version", "role", "fleet", "node", "digest", "release"]
         )
-        info.add_metric([status.version, status.role, status.fleet, status.name, status.digest[:12], status.release], 1)
+        digest = status.digest.removeprefix("sha256:")[:12]
+        info.add_metric([status.version, status.role, status.fleet, status.name, digest, status.release], 1)
         yield info
         yield GaugeMetricFamily("livefleet_node_ready", "1 when /readyz says 200.", value=float(status.ready))
         yield GaugeMetricFamily("livefleet_node_started_seconds", "Unix time of the start.", value=status.started_at)
@@ -65,7 +82,7 @@ class GpuCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """One series a device; what a device does not tell is left out."""
         snapshot = self._latest()
-        present = GaugeMetricFamily("livefleet_gpu_present_count", "Devices that NVML lists.")
+        present = GaugeMetricFamily("livefleet_gpus_present", "Devices that NVML lists.")
         present.add_metric([], 0 if snapshot is None else len(snapshot.gpus))
         yield present
         if snapshot is None:
@@ -99,15 +116,19 @@ class GpuCollector(Collector):
         yield from families.values()
 
 
-Reading = tuple[str, str, str, dict[str, str], float]
-"""(name, kind `counter` or `gauge`, help, labels, value)."""
+Reading = tuple[str, str, str, dict[str, str], float | Histogram]
+"""(name as shown, kind `counter`, `gauge` or `histogram`, help, labels, value)."""
 
 
 class ReadingCollector(Collector):
-    """Turns plain readings of a service into metric families, read at scrape."""
+    """Turns plain readings of a service into metric families, read at scrape.
 
-    def __init__(self, read: Callable[[], list[Reading]]) -> None:
+    `owner`: labels that every one of go-livepeer's names gets, which say whose it is.
+    """
+
+    def __init__(self, read: Callable[[], list[Reading]], owner: Mapping[str, str] | None = None) -> None:
         self._read = read
+        self._owner = dict(owner or {})
 
     def describe(self) -> Iterator[Metric]:
         """Nothing is known before the first scrape."""
@@ -117,6 +138,25 @@ class ReadingCollector(Collector):
         """Readings of the same name become one family."""
         families: dict[str, Metric] = {}
         for name, kind, text, labels, value in self._read():
-            suffix = "_total" if kind == "counter" and not name.startswith(_REFERENCE) else ""
-            families.setdefault(name, Metric(name, text, kind)).add_sample(name + suffix, labels, value)
+            is_reference = name.startswith(_REFERENCE)
+            if is_reference and name != _UNOWNED:
+                labels = labels | self._owner  # noqa: PLW2901 -- the reading's labels, completed
+            if kind == "counter" and not is_reference:
+                name = name.removesuffix("_total")  # noqa: PLW2901 -- the library wants the family's name without
+            family = families.setdefault(name, Metric(name, text, kind))
+            if isinstance(value, Histogram):
+                _add_histogram(family, labels, value)
+            else:
+                suffix = "_total" if kind == "counter" and not is_reference else ""
+                family.add_sample(name + suffix, labels, value)
         yield from families.values()
+
+
+def _add_histogram(family: Metric, labels: dict[str, str], histogram: Histogram) -> None:
+    below = 0
+    ends = (*(f"{bound:g}" for bound in histogram.bounds), "+Inf")  # as Go writes them, since queries compare the text
+    for end, count in zip(ends, histogram.counts, strict=True):
+        below += count
+        family.add_sample(f"{family.name}_bucket", labels | {"le": end}, below)
+    family.add_sample(f"{family.name}_sum", labels, histogram.total)
+    family.add_sample(f"{family.name}_count", labels, below)

@@ -1,7 +1,19 @@
 """Roles: which services a node runs, put together."""
 
 from livefleet.roles.base import Role, RoleContext
+from livefleet.roles.drain_report import drain_readings
 from livefleet.roles.orchestrator import OrchestratorRole
+from livefleet.roles.redeemer import RedeemerRole
+from livefleet.roles.reference_metrics import owner_labels, version_reading
 from livefleet.roles.worker import WorkerRole
 
-__all__ = ["OrchestratorRole", "Role", "RoleContext", "WorkerRole"]
+__all__ = [
+    "OrchestratorRole",
+    "RedeemerRole",
+    "Role",
+    "RoleContext",
+    "WorkerRole",
+    "drain_readings",
+    "owner_labels",
+    "version_reading",
+]

@@ -10,9 +10,10 @@ from livefleet.chain import LocalSigner, load_key
 from livefleet.hardware import HardwareSampler
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Clock, ConditionBoard
+from livefleet.reconcile.resources import Drainable, DrainTarget, Remaining
 from livefleet.spec import NodeSpec
 
-__all__ = ["Role", "RoleContext", "load_signer", "private_folder", "read_secret"]
+__all__ = ["NeverEmptied", "Role", "RoleContext", "load_signer", "private_folder", "read_secret"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class RoleContext:
     sampler: HardwareSampler
 
 
-class Role(Protocol):
+class Role(Drainable, Protocol):
     """A role owns its services: entering acquires them, `run` keeps its duties going, leaving drains and releases."""
 
     required: tuple[str, ...]  # conditions without which the node is not ready
@@ -51,6 +52,25 @@ class Role(Protocol):
     def readings(self) -> list[Reading]:
         """Numbers for /metrics."""
         ...
+
+
+class NeverEmptied:
+    """The part of a role that takes no work from peers: there is nothing to empty."""
+
+    def drain(self, target: DrainTarget) -> None:
+        """Changes nothing."""
+
+    def remaining(self) -> Remaining:
+        """Nothing."""
+        return Remaining()
+
+    def remaining_on(self) -> Mapping[str, Remaining]:
+        """No devices."""
+        return {}
+
+    def relies_on_devices(self) -> bool:
+        """It has none."""
+        return False
 
 
 def private_folder(path: Path) -> Path:

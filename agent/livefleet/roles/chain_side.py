@@ -7,28 +7,44 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from livefleet.chain import ChainHead, ChainWatcher, RewardDuty, Signer, Transactions, checksum_address, connect
-from livefleet.kernel import Address, Condition, LivefleetError, Status, Wei
+from livefleet.chain import (
+    ChainClient,
+    ChainHead,
+    ChainWatcher,
+    RewardDuty,
+    Signer,
+    checksum_address,
+)
+from livefleet.health import Reading
+from livefleet.kernel import Address, Wei
 from livefleet.payments import (
     PRICE_FEED_FRESH,
     BrokerRedemption,
+    HandOver,
     OnchainPayments,
+    RecoveryPool,
     Redeemer,
     SenderMonitor,
+    SharedFloat,
     SqliteStore,
     default_redeem_gas,
 )
 from livefleet.reconcile import ReconcileLoop
-from livefleet.reconcile.resources import RedemptionResource, RewardResource
+from livefleet.reconcile.resources import HandOverResource, RedemptionResource, RewardResource
 from livefleet.roles.base import RoleContext
+from livefleet.roles.chain_link import open_link, report_link
+from livefleet.roles.own_metrics import (
+    own_chain_readings,
+    own_price_readings,
+    own_reward_readings,
+    own_store_readings,
+)
 from livefleet.roles.prices import LivePrices, open_prices
+from livefleet.roles.reference_metrics import gas_readings, reward_readings
+from livefleet.spec import NodeSpec
+from livefleet.wire.redeemer import RedeemerClient
 
-__all__ = ["CHAIN_REACHABLE", "PAYMENTS_DURABLE", "ChainSide", "open_chain_side"]
-
-CHAIN_REACHABLE = "ChainReachable"
-PAYMENTS_DURABLE = "PaymentsDurable"
-
-_TOO_OLD_S = 120.0  # without a look for this long, ticket expiry can no longer be told
+__all__ = ["ChainSide", "open_chain_side"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +56,22 @@ class ChainSide:
     payments: OnchainPayments
     prices: LivePrices
     loops: tuple[ReconcileLoop[Any], ...]
+    client: ChainClient
+    reward: RewardResource | None = None
+    redeemer: Redeemer | None = None
+
+    def readings(self, spec: NodeSpec, now: float) -> list[Reading]:
+        """For /metrics, at `now` in unix seconds; what payments tell of themselves is not among it."""
+        head = self.watcher.head()
+        rewarding = self.reward
+        return [
+            *gas_readings(head, spec.duties.redemption),
+            *(reward_readings(rewarding.failures) if rewarding else ()),
+            *own_chain_readings(head, self.client.rpc.endpoints, now),
+            *own_store_readings(self.store),
+            *own_price_readings(self.prices.gas_price(), self.prices.keeper.rate, now),
+            *(own_reward_readings(rewarding.calls) if rewarding else ()),
+        ]
 
     async def run(self, context: RoleContext) -> None:
         """Keep the duties going, say whether the chain is seen and payments reach the disk; until cancelled."""
@@ -57,32 +89,11 @@ class ChainSide:
         unsubscribe = self.watcher.subscribe(moved)
         try:
             while True:
-                context.board.report(chain_condition(self.watcher.head(), context.clock.now(), self.watcher.last_error))
-                context.board.report(payments_condition(self.store.fault))
+                report_link(context, self.watcher, self.store)
                 self.prices.report(context.board)
                 await asyncio.sleep(1.0)
         finally:
             unsubscribe()
-
-
-def chain_condition(head: ChainHead, now: float, error: str | None) -> Condition:
-    """Whether the chain is seen. Sessions go on from the last look until it is too old to be safe. Pure."""
-    age = now - head.seen_at
-    if error is None:
-        text = f"L1 block {head.l1_block}, round {head.current_round}"
-        return Condition(CHAIN_REACHABLE, Status.TRUE, "Seen", text)
-    if age < _TOO_OLD_S:
-        text = f"last seen {age:.0f} s ago, serving from that: {error}"
-        return Condition(CHAIN_REACHABLE, Status.TRUE, "ServingFromLastLook", text)
-    return Condition(CHAIN_REACHABLE, Status.FALSE, "NotSeen", f"not seen for {age:.0f} s: {error}")
-
-
-def payments_condition(fault: str) -> Condition:
-    """Whether payments reach the disk. While they do not, every one is answered 500: the node is not ready. Pure."""
-    if not fault:
-        return Condition(PAYMENTS_DURABLE, Status.TRUE, "Written", "the last write reached the disk")
-    text = f"payments are refused, since they cannot be written: {fault}; look at the disk's space and permissions"
-    return Condition(PAYMENTS_DURABLE, Status.FALSE, "WriteFailed", text)
 
 
 @asynccontextmanager
@@ -94,30 +105,14 @@ async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteSto
     recipient = signer.address if settings.recipient is None else _address(settings.recipient)
     redeem_gas = settings.ticket.redeem_gas or default_redeem_gas(spec.network.name)
     async with AsyncExitStack() as stack:
-        try:
-            client = await stack.enter_async_context(await connect(spec.network, clock=clock))
-            watcher = ChainWatcher(client, recipient=recipient, poll_s=min(5.0, spec.network.l1_block_s), clock=clock)
-            await watcher.look()
-        except LivefleetError as error:
-            context.board.report(Condition(CHAIN_REACHABLE, Status.FALSE, "NotSeen", str(error)))
-            raise
-        context.board.report(chain_condition(watcher.head(), clock.now(), None))
-        for name in (CHAIN_REACHABLE, PAYMENTS_DURABLE):
-            stack.callback(context.board.withdraw, name)
-        await store.bind(client.chain_id)
-        await stack.enter_async_context(watcher)
-        transactions = await stack.enter_async_context(
-            Transactions(
-                client.rpc,
-                signer,
-                spec.paths.state / "transactions.sqlite3",
-                chain_id=client.chain_id,
-                clock=clock,
-            )
-        )
+        link = await stack.enter_async_context(open_link(context, signer, recipient, store))
+        client, watcher, transactions = link.client, link.watcher, link.transactions
         prices = await open_prices(context, client, watcher)
         stack.callback(context.board.withdraw, PRICE_FEED_FRESH)
-        monitor = SenderMonitor(watcher)
+        monitor, shared = SenderMonitor(watcher), None
+        if settings.redeemer is not None:
+            shared = await stack.enter_async_context(RedeemerClient(settings.redeemer))
+            monitor = SharedFloat(watcher, shared)
         payments = await stack.enter_async_context(
             OnchainPayments(
                 store,
@@ -129,10 +124,13 @@ async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteSto
                 redeem_gas=redeem_gas,
                 clock=clock,
                 gas_price=prices.gas_price,
+                recovery=await stack.enter_async_context(RecoveryPool()),
             )
         )
         prices.keeper.subscribe(payments.set_prices)
+        watcher.know(payments.snapshot().senders)
         loops: list[ReconcileLoop[Any]] = []
+        rewarding, redeemer = None, None
         if (reward := spec.duties.reward) is not None:
             duty = RewardDuty(
                 client,
@@ -142,8 +140,12 @@ async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteSto
                 initialize_within_s=min(30.0, 2.5 * spec.network.l1_block_s),
                 rng=random.SystemRandom(),
             )
-            loops.append(ReconcileLoop(RewardResource(duty, every_s=reward.check_every_s), context.board))
-        if (redemption := spec.duties.redemption) is not None:
+            rewarding = RewardResource(duty, every_s=reward.check_every_s)
+            loops.append(ReconcileLoop(rewarding, context.board))
+        if shared is not None:
+            hand_over = HandOver(store, watcher, shared, client.broker.is_used, clock=clock)
+            loops.append(ReconcileLoop(HandOverResource(store, hand_over), context.board))
+        elif (redemption := spec.duties.redemption) is not None:
             redeemer = Redeemer(
                 store,
                 watcher,
@@ -155,7 +157,7 @@ async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteSto
             )
             resource = RedemptionResource(store, redeemer, every_s=redemption.check_every_s)
             loops.append(ReconcileLoop(resource, context.board))
-        yield ChainSide(watcher, store, payments, prices, tuple(loops))
+        yield ChainSide(watcher, store, payments, prices, tuple(loops), client, rewarding, redeemer)
 
 
 def _address(text: str) -> Address:

@@ -9,21 +9,43 @@ from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
-from livefleet.ai import MODEL_PLACED, MODEL_WARM, AiPool, WatchLimits, place, placement_conditions
 from livefleet.chain import Signer
 from livefleet.health import Reading
-from livefleet.kernel import BadInput, Condition, Status, run_duty
-from livefleet.payments import OffchainPayments, Payments, SqliteStore
+from livefleet.kernel import BadInput, Condition, Intake, Status, run_duty
+from livefleet.media import LocalTranscoder
+from livefleet.payments import OffchainPayments, Payments, PaymentsSnapshot, SqliteStore
+from livefleet.reconcile.resources import DrainTarget, Remaining, intake_with
 from livefleet.roles.base import RoleContext, load_signer, private_folder, read_secret
-from livefleet.roles.chain_side import CHAIN_REACHABLE, PAYMENTS_DURABLE, ChainSide, open_chain_side
-from livefleet.roles.report import payments_part, payments_readings, server_part, server_readings
-from livefleet.roles.transcoding import open_transcoder
-from livefleet.spec import AiDuty, NodeSpec
+from livefleet.roles.chain_link import CHAIN_REACHABLE, PAYMENTS_DURABLE
+from livefleet.roles.chain_side import ChainSide, open_chain_side
+from livefleet.roles.models import LocalModels, forget_models, open_models, warm_models
+from livefleet.roles.own_metrics import (
+    own_device_readings,
+    own_payment_readings,
+    own_server_readings,
+)
+from livefleet.roles.reference_metrics import (
+    ai_readings,
+    model_readings,
+    payment_readings,
+    received_readings,
+    redemption_readings,
+    server_readings,
+    transcoded_readings,
+)
+from livefleet.roles.report import load_part, payments_part, server_part
+from livefleet.roles.transcoding import open_transcoder, work_by_device
+from livefleet.spec import NodeSpec
 from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer
+from livefleet.wire.storage import ObjectStore, open_store
 
 __all__ = ["OrchestratorRole"]
 
 log = logging.getLogger(__name__)
+
+# Shares of the time to stop in: for streams to end by themselves, then for what was taken, and for closing down.
+_RUN_ON = 0.35
+_DRAIN = 0.3
 
 
 class OrchestratorRole:
@@ -37,15 +59,19 @@ class OrchestratorRole:
         self._settings = spec.orchestrator
         self._signer: Signer | None = None
         self._worker_secret: str | None = None
+        self._object_store: ObjectStore | None = None
+        self._auth_webhook: str | None = self._settings.auth_webhook
         self._server: OrchestratorServer | None = None
         self._payments: Payments | None = None
-        self._ai: AiPool | None = None
+        self._ai: LocalModels | None = None
         self._chain: ChainSide | None = None
+        self._transcoder: LocalTranscoder | None = None
+        self._target = DrainTarget()
         self.required: tuple[str, ...] = (
             FRONT_DOOR_OPEN,
             *((CHAIN_REACHABLE, PAYMENTS_DURABLE) if spec.network.on_chain else ()),
             *(("TranscoderReady",) if spec.duties.transcoding else ()),
-            *((MODEL_WARM,) if spec.duties.ai and any(model.warm for model in spec.models) else ()),
+            *warm_models(spec),
         )
 
     async def __aenter__(self) -> Self:
@@ -56,6 +82,10 @@ class OrchestratorRole:
             self._signer = await asyncio.to_thread(load_signer, self._spec, self._settings.key)
         if self._settings.worker_secret is not None:
             self._worker_secret = read_secret(self._spec, self._settings.worker_secret)
+        if (store := self._settings.object_store) is not None:
+            self._object_store = open_store(store, read_secret(self._spec, store.secret))
+        if self._settings.auth_webhook_secret is not None:
+            self._auth_webhook = read_secret(self._spec, self._settings.auth_webhook_secret)
         for folder in (self._spec.paths.state, self._spec.paths.run):
             private_folder(folder)
         return self
@@ -76,6 +106,35 @@ class OrchestratorRole:
         self._spec = spec
         self._context = replace(self._context, spec=spec)
 
+    def drain(self, target: DrainTarget) -> None:
+        """Go by `target`, also after a retry."""
+        self._target = target
+        if self._transcoder is not None:
+            self._transcoder.empty(target.devices)
+        if self._server is not None:
+            self._take(self._server)
+
+    def remaining(self) -> Remaining:
+        """Open sessions, here and at workers; segments and images in flight."""
+        server = self._server
+        return Remaining() if server is None else Remaining(server.snapshot().sessions, server.in_flight)
+
+    def remaining_on(self) -> Mapping[str, Remaining]:
+        """The same by device of this machine."""
+        return {} if self._transcoder is None else work_by_device(self._transcoder)
+
+    def relies_on_devices(self) -> bool:
+        """Without workers and models the devices are all that it works with."""
+        return self._worker_secret is None and self._spec.duties.ai is None
+
+    def _take(self, server: OrchestratorServer) -> None:
+        devices = self.remaining_on().keys()
+        is_closed = bool(devices) and self._target.closed_devices.issuperset(devices)
+        server.take(self._intake(), local_is_closed=is_closed)
+
+    def _intake(self) -> Intake:
+        return intake_with(self._target, self.remaining_on().keys(), relies_on_devices=self.relies_on_devices())
+
     def parts(self) -> Mapping[str, Any]:
         """Server, payments, models and chain as they are now."""
         parts: dict[str, Any] = {}
@@ -83,8 +142,10 @@ class OrchestratorRole:
             parts["server"] = server_part(self._server.snapshot())
         if self._payments is not None:
             parts["payments"] = payments_part(self._payments.snapshot())
+        if self._transcoder is not None:
+            parts["load"] = load_part(self._transcoder)
         if self._ai is not None:
-            parts["models"] = [asdict(model) for model in self._ai.advertised()]
+            parts["models"] = [asdict(model) for model in self._ai.pool.advertised()]
         if self._chain is not None:
             head = self._chain.watcher.head()
             parts["chain"] = {
@@ -102,10 +163,34 @@ class OrchestratorRole:
         """The same for /metrics."""
         found: list[Reading] = []
         if self._server is not None:
-            found += server_readings(self._server.snapshot())
+            found += self._server_readings(self._server)
+        if self._transcoder is not None:
+            found += own_device_readings(self._transcoder)
         if self._payments is not None:
-            found += payments_readings(self._payments.snapshot())
+            found += self._payment_readings(self._payments.snapshot())
+        if self._chain is not None:
+            found += self._chain.readings(self._spec, self._context.clock.now())
         return found
+
+    def _server_readings(self, server: OrchestratorServer) -> list[Reading]:
+        now, counters = server.snapshot(), server.counters
+        per_stream = self._spec.monitoring.metrics_per_stream
+        return [
+            *server_readings(now, counters, per_stream=per_stream),
+            *received_readings(counters.work, per_stream=per_stream),
+            *transcoded_readings(counters.work),
+            *ai_readings(counters.ai),
+            *(model_readings(self._ai.pool.advertised(), self._ai.idle_gpus) if self._ai is not None else ()),
+            *own_server_readings(now, counters),
+        ]
+
+    def _payment_readings(self, now: PaymentsSnapshot) -> list[Reading]:
+        chain, per_stream = self._chain, self._spec.monitoring.metrics_per_stream
+        return [
+            *payment_readings(now, None if chain is None else chain.payments.counters, per_stream=per_stream),
+            *redemption_readings(now.redeemed, None if chain is None else chain.redeemer, per_stream=per_stream),
+            *own_payment_readings(now),
+        ]
 
     async def _serve(self) -> None:
         spec, context, paths = self._spec, self._context, self._spec.paths
@@ -119,10 +204,13 @@ class OrchestratorRole:
                 self._chain = await stack.enter_async_context(open_chain_side(context, self._signer, store))
                 self._payments = self._chain.payments
             if spec.duties.ai is not None:
-                self._ai = await stack.enter_async_context(await self._models(spec.duties.ai))
+                self._ai = await open_models(context, spec.duties.ai)
+                await stack.enter_async_context(self._ai.pool)
             transcoder = None
             if transcoding is not None:
                 transcoder = await stack.enter_async_context(open_transcoder(context, transcoding, paths.run / "media"))
+                transcoder.empty(self._target.devices)
+            self._transcoder = transcoder
             self._server = await stack.enter_async_context(
                 OrchestratorServer(
                     self._settings,
@@ -137,44 +225,26 @@ class OrchestratorRole:
                     transcoder=transcoder,
                     local_sessions=transcoder.capacity if transcoder else 0,
                     worker_secret=self._worker_secret,
-                    ai=self._ai,
-                    drain_s=spec.service.stop_timeout_s / 2,
+                    auth_webhook=self._auth_webhook,
+                    object_store=self._object_store,
+                    ai=None if self._ai is None else self._ai.pool,
+                    ai_hardware=tuple if self._ai is None else self._ai.hardware,
+                    intake=self._intake(),
+                    run_on_s=spec.service.stop_timeout_s * _RUN_ON,
+                    drain_s=spec.service.stop_timeout_s * _DRAIN,
                 )
             )
+            self._take(self._server)
             log.info("orchestrator.serving", extra={"service_uri": self._settings.service_uri})
             if self._chain is not None:
                 await self._chain.run(context)
             else:
                 await asyncio.Event().wait()
 
-    async def _models(self, duty: AiDuty) -> AiPool:
-        spec, context = self._spec, self._context
-        snapshot = context.sampler.latest or await context.sampler.sample()
-        wanted = spec.gpus
-        uuids = [
-            g.uuid
-            for g in snapshot.gpus
-            if g.uuid and g.fault is None and wanted != "none" and (wanted == "all" or g.uuid in wanted)
-        ]
-        catalogue = place(spec.models, uuids)
-        for condition in placement_conditions(catalogue):
-            context.board.report(condition)
-        return AiPool(
-            catalogue.placed,
-            run_dir=spec.paths.run / "ai",
-            state_folder=spec.paths.state,
-            board=context.board,
-            rng=random.SystemRandom(),
-            request_timeout_s=duty.request_timeout_s,
-            limits=WatchLimits(load_timeout_s=duty.load_timeout_s),
-        )
-
     def _closed(self) -> None:
         """Nothing is served any more; what was said of models does not hold either."""
-        self._server = self._payments = self._ai = self._chain = None
-        for condition in self._context.board.all():
-            if condition.name in {MODEL_PLACED, MODEL_WARM}:
-                self._context.board.withdraw(condition.name, condition.subject)
+        self._server = self._payments = self._ai = self._chain = self._transcoder = None
+        forget_models(self._context.board)
 
     def _failed(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}"

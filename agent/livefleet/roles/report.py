@@ -1,16 +1,14 @@
-"""Services' snapshots as JSON for /status and as numbers for /metrics."""
+"""Services' snapshots as JSON for /status."""
 
 import math
 from fractions import Fraction
 from typing import Any
 
-from livefleet.health import Reading
+from livefleet.media import LocalTranscoder
 from livefleet.payments import PaymentsSnapshot
 from livefleet.wire.server import ServerSnapshot
 
-__all__ = ["payments_part", "payments_readings", "server_part", "server_readings"]
-
-GWEI = 10**9
+__all__ = ["load_part", "payments_part", "server_part"]
 
 
 def server_part(now: ServerSnapshot) -> dict[str, Any]:
@@ -21,6 +19,7 @@ def server_part(now: ServerSnapshot) -> dict[str, Any]:
         "max_sessions": now.max_sessions,
         "local_sessions": now.local_sessions,
         "workers": [{name: getattr(w, name) for name in w.__dataclass_fields__} for w in now.workers],
+        "ai_workers": [{name: getattr(w, name) for name in w.__dataclass_fields__} for w in now.ai_workers],
         "segments_ok": now.segments_ok,
         "segments_failed": now.segments_failed,
         "pixels": now.pixels,
@@ -28,28 +27,36 @@ def server_part(now: ServerSnapshot) -> dict[str, Any]:
         "images_ok": now.images_ok,
         "images_failed": now.images_failed,
         "last_segment_s": round(recent[-1], 3) if recent else None,
+        "files_uploaded": now.files_uploaded,
+        "files_not_uploaded": now.files_not_uploaded,
         "front_door_restarts": now.front_door_restarts,
     }
 
 
-def server_readings(now: ServerSnapshot) -> list[Reading]:
-    """go-livepeer's names where it has one."""
-    none: dict[str, str] = {}
-    load = sum(w.sessions for w in now.workers)
-    capacity = sum(w.capacity for w in now.workers)
-    return [
-        ("livepeer_current_sessions_total", "gauge", "Open transcoding sessions.", none, now.sessions),
-        ("livepeer_max_sessions_total", "gauge", "Session limit.", none, now.max_sessions),
-        ("livepeer_transcoders_number", "gauge", "Joined workers.", none, len(now.workers)),
-        ("livepeer_transcoders_capacity", "gauge", "Sessions that joined workers offer.", none, capacity),
-        ("livepeer_transcoders_load", "gauge", "Sessions on joined workers.", none, load),
-        ("livepeer_mil_pixels_processed", "counter", "Million pixels charged.", none, now.pixels / 1e6),
-        ("livefleet_segments_done", "counter", "Segments transcoded.", none, now.segments_ok),
-        ("livefleet_segments_failed", "counter", "Segments that failed.", none, now.segments_failed),
-        ("livefleet_requests_refused", "counter", "Work answered with 4xx or 5xx.", none, now.requests_refused),
-        ("livefleet_images_done", "counter", "Image requests served.", none, now.images_ok),
-        ("livefleet_images_failed", "counter", "Image requests that failed.", none, now.images_failed),
-    ]
+def load_part(transcoder: LocalTranscoder) -> dict[str, Any]:
+    """What the open sessions cost this machine; a new one is taken as long as nothing here is used up."""
+    load = transcoder.load
+    return {
+        "cores": load.cores,
+        "cores_for_sessions": round(load.cpu_allowed, 2),
+        "cores_used_by_sessions": round(load.cpu_used, 2),
+        "cores_used_by_others": round(load.cpu_of_others, 2),
+        "limit": load.max_load,
+        "has_room": transcoder.has_room(),
+        "devices": [
+            {
+                "device": device.id,
+                "sessions": device.sessions,
+                "places": device.places,
+                "places_used": round(device.used, 2),
+                "segments_in_work": transcoder.device_jobs[device.id],
+                "emptied": device.id in transcoder.emptying,
+            }
+            for device in load.devices
+        ],
+        "segments_retried": transcoder.retries,
+        "segments_suspected": transcoder.suspected_segments,
+    }
 
 
 def payments_part(now: PaymentsSnapshot) -> dict[str, Any]:
@@ -68,31 +75,10 @@ def payments_part(now: PaymentsSnapshot) -> dict[str, Any]:
         "paid_wei": now.paid,
         "refused": dict(now.refused),
         "senders": list(now.senders),
+        "balances": now.balances,
         "credit_wei": _whole(now.credit),
         "store_fault": now.store_fault,
     }
-
-
-def payments_readings(now: PaymentsSnapshot) -> list[Reading]:
-    """go-livepeer's names where it has one; it counts money in gwei."""
-    none: dict[str, str] = {}
-    readings: list[tuple[str, str, str, dict[str, str], Fraction | int]] = [
-        ("livepeer_ticket_value_recv", "counter", "EV of accepted tickets, gwei.", none, now.received.value / GWEI),
-        ("livepeer_tickets_recv", "counter", "Accepted tickets.", none, now.received.count),
-        ("livepeer_winning_tickets_recv", "counter", "Winning tickets.", none, now.won.count),
-        ("livepeer_value_redeemed", "counter", "Face value redeemed, gwei.", none, now.redeemed.value / GWEI),
-        ("livefleet_tickets_pending", "gauge", "Winners not redeemed yet.", none, now.pending.count),
-        ("livefleet_tickets_pending_wei", "gauge", "Their face value.", none, now.pending.value),
-        ("livefleet_tickets_lost", "counter", "Winners that can never be redeemed.", none, now.lost.count),
-        ("livefleet_tickets_lost_wei", "counter", "Their face value.", none, now.lost.value),
-        ("livefleet_redemptions_paid_wei", "counter", "What redemptions really paid.", none, now.paid),
-        ("livefleet_balances", "gauge", "Senders' sessions with a balance.", none, now.balances),
-    ]
-    readings += [
-        ("livepeer_payment_recv_errors", "counter", "Refused payments.", {"error_code": code}, count)
-        for code, count in sorted(now.refused.items())
-    ]
-    return [(name, kind, text, labels, float(value)) for name, kind, text, labels, value in readings]
 
 
 def _whole(value: Fraction) -> int:

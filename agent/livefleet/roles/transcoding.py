@@ -19,11 +19,12 @@ from livefleet.media import (
     load_benchmark,
     usable_cores,
 )
+from livefleet.reconcile.resources import Remaining
 from livefleet.roles.base import RoleContext
 from livefleet.roles.self_benchmark import measure_where_needed
 from livefleet.spec import GpuSelection, TranscodingDuty
 
-__all__ = ["devices_for", "open_transcoder", "session_limit"]
+__all__ = ["devices_for", "open_transcoder", "session_limit", "work_by_device"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,12 @@ def session_limit(
     if len(records) < len(devices) or any(is_stale(record, driver_version, cores) for record in records):
         return None
     return sum(record.limit for record in records)
+
+
+def work_by_device(transcoder: LocalTranscoder) -> dict[str, Remaining]:
+    """Sessions that are done on a device from here on, and segments in work there."""
+    jobs = transcoder.device_jobs
+    return {device.id: Remaining(device.sessions, jobs[device.id]) for device in transcoder.load.devices}
 
 
 @asynccontextmanager

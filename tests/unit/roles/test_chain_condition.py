@@ -2,7 +2,7 @@ import pytest
 
 from livefleet.chain import ChainHead
 from livefleet.kernel import BlockNumber, Round, Status, Wei
-from livefleet.roles.chain_side import chain_condition, payments_condition
+from livefleet.roles.chain_link import chain_condition, payments_condition
 
 pytestmark = pytest.mark.unit
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from livefleet.chain import RewardDuty, RewardObserved, RewardPlan, RewardStep
-from livefleet.kernel import Condition, Status
+from livefleet.kernel import Condition, LivefleetError, Status
 from livefleet.reconcile.model import Action, Again, Plan
 
 __all__ = ["RewardResource"]
@@ -22,6 +22,10 @@ class RewardResource:
     def __init__(self, duty: RewardDuty, *, every_s: float) -> None:
         self._duty = duty
         self._every_s = every_s
+        self.calls = 0
+        """Reward calls that were mined and did not revert, since the start; for reading only."""
+        self.failures = 0
+        """Reward calls that were refused, reverted or could not be sent; for reading only."""
 
     async def observe(self) -> RewardObserved:
         """What the chain says at one block."""
@@ -45,4 +49,12 @@ class RewardResource:
     async def apply(self, action: Action) -> None:
         """Take the duty's step."""
         assert isinstance(action, _Take)
-        await self._duty.apply(action.plan)
+        is_call = action.plan.step is RewardStep.CALL_REWARD
+        try:
+            outcome = await self._duty.apply(action.plan)
+        except LivefleetError:
+            self.failures += is_call
+            raise
+        if is_call and outcome is not None:
+            self.calls += outcome.succeeded
+            self.failures += not outcome.succeeded

@@ -1,0 +1,72 @@
+"""Which of the declared models a node loads, and the pool that keeps them loaded."""
+
+import random
+
+from livefleet.ai import MODEL_PLACED, MODEL_WARM, AiPool, Placement, WatchLimits, place, placement_conditions
+from livefleet.hardware import HardwareSnapshot
+from livefleet.kernel import ConditionBoard
+from livefleet.roles.base import RoleContext
+from livefleet.spec import AiDuty, GpuSelection, NodeSpec
+from livefleet.wire.ai_hardware import ModelHardware, hardware_of
+
+__all__ = ["LocalModels", "forget_models", "open_models", "warm_models"]
+
+
+class LocalModels:
+    """The pool beside what its models run on."""
+
+    def __init__(self, context: RoleContext, placed: tuple[Placement, ...], pool: AiPool) -> None:
+        self._sampler = context.sampler
+        self._gpus = context.spec.gpus
+        self._placed = placed
+        self.pool = pool
+
+    def hardware(self) -> tuple[ModelHardware, ...]:
+        """The models' GPUs as they were seen last."""
+        return hardware_of(self._placed, self._sampler.latest)
+
+    @property
+    def idle_gpus(self) -> int:
+        """Usable GPUs that no model was placed on."""
+        snapshot = self._sampler.latest
+        usable = set() if snapshot is None else set(_usable(snapshot, self._gpus))
+        return len(usable - {placement.device for placement in self._placed})
+
+
+def warm_models(spec: NodeSpec) -> tuple[str, ...]:
+    """`ModelWarm` where the node is not ready without it."""
+    return (MODEL_WARM,) if spec.duties.ai and any(model.warm and model.is_local for model in spec.models) else ()
+
+
+async def open_models(context: RoleContext, duty: AiDuty) -> LocalModels:
+    """Place the models and report how that went; the caller enters the pool."""
+    spec = context.spec
+    snapshot = context.sampler.latest or await context.sampler.sample()
+    catalogue = place((model for model in spec.models if model.is_local), _usable(snapshot, spec.gpus))
+    for condition in placement_conditions(catalogue):
+        context.board.report(condition)
+    pool = AiPool(
+        catalogue.placed,
+        run_dir=spec.paths.run / "ai",
+        state_folder=spec.paths.state,
+        board=context.board,
+        rng=random.SystemRandom(),
+        request_timeout_s=duty.request_timeout_s,
+        limits=WatchLimits(load_timeout_s=duty.load_timeout_s),
+    )
+    return LocalModels(context, catalogue.placed, pool)
+
+
+def _usable(snapshot: HardwareSnapshot, wanted: GpuSelection) -> list[str]:
+    return [
+        g.uuid
+        for g in snapshot.gpus
+        if g.uuid and g.fault is None and wanted != "none" and (wanted == "all" or g.uuid in wanted)
+    ]
+
+
+def forget_models(board: ConditionBoard) -> None:
+    """Nothing is served any more; what was said of models does not hold either."""
+    for condition in board.all():
+        if condition.name in {MODEL_PLACED, MODEL_WARM}:
+            board.withdraw(condition.name, condition.subject)
