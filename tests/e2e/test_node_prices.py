@@ -9,11 +9,16 @@ from ruamel.yaml import YAML
 
 from livefleet.chain import Call
 from livefleet.chain.abi import Function
-from tests.builders.paid_nodes import a_paid_node
+from livefleet.kernel import Wei
+from livefleet.wire.channel import parse_endpoint
+from livefleet.wire.gateway import Payer
+from livefleet.wire.gateway.discovery import get_orchestrator
+from tests.builders.paid_nodes import GATEWAY, a_paid_node
 from tests.devchain.accounts import DEPLOYER, dev_signer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
+STRANGER = 5  # account of the public test mnemonic
 SET_ANSWER = Function.parse("setAnswer(int256 answer)")
 
 
@@ -76,3 +81,40 @@ async def test_prices__in_dollars__follow_the_feed_and_node_yaml_without_a_resta
         assert node.agent.get("/readyz")[0] == 200
         assert node.agent.process.pid == pid
         assert node.agent.process.poll() is None
+
+
+async def test_prices__of_gateways_and_models__follow_node_yaml_without_a_restart(tmp_path):
+    secret = tmp_path / "node/var/lib/livefleet/keys/workers"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("a test's secret")
+    model = {"pipeline": "text-to-image", "model_id": "tiny", "device": "workers"}
+
+    def prices(video, ours, of_model, of_model_for_us):
+        return {
+            "prices": {"video": f"{video} wei", "auto_adjust": False, "gateways": {gateway: f"{ours} wei"}},
+            "models": [model | {"price": f"{of_model} wei", "gateways": {gateway: f"{of_model_for_us} wei"}}],
+        }
+
+    gateway, stranger = dev_signer(GATEWAY).address, dev_signer(STRANGER)
+    async with a_paid_node(
+        tmp_path,
+        start=False,
+        orchestrator={"worker_secret": "workers"},
+        secrets={"workers": str(secret)},
+        **prices(7, 5, 40, 30),
+    ) as node:
+        await node.chain.fund_gateway(stranger.address, deposit=Wei(10**18), reserve=Wei(10**18))
+        await asyncio.to_thread(node.agent.start)
+
+        async def told(signer):
+            endpoint = parse_endpoint(node.agent.service_uri)
+            info = await get_orchestrator(endpoint, Payer(signer), None, timeout_s=30)
+            models = [(price.constraint, price.pricePerUnit) for price in info.capabilities_prices]
+            return info.price_info.pricePerUnit, models
+
+        assert await told(node.gateway) == (5, [("tiny", 30)])
+        assert await told(stranger) == (7, [("tiny", 40)])
+        write(node, **prices(17, 15, 140, 130))
+        await asyncio.to_thread(node.agent.until_condition, "SpecCurrent", "Taken")
+        assert await told(node.gateway) == (15, [("tiny", 130)])
+        assert await told(stranger) == (17, [("tiny", 140)])
