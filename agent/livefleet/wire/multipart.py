@@ -19,13 +19,12 @@ class Part:
     """One part as it grows."""
 
     headers: dict[str, str] = field(default_factory=dict)  # names in lower case
-    chunks: list[bytes] = field(default_factory=list)
-    size: int = 0
+    content: bytearray = field(default_factory=bytearray)
 
     @property
     def data(self) -> bytes:
         """The whole content."""
-        return b"".join(self.chunks)
+        return bytes(self.content)
 
 
 class MultipartReader:
@@ -87,11 +86,10 @@ class MultipartReader:
         self._name = self._value = b""
 
     def _data(self, data: bytes, start: int, end: int) -> None:
-        part = self._parts[-1]
-        part.size += end - start
-        if part.size > self._max_part:
+        content = self._parts[-1].content
+        if len(content) + end - start > self._max_part:
             raise BadUpload(f"a part of more than {self._max_part} bytes")
-        part.chunks.append(data[start:end])
+        content += memoryview(data)[start:end]
 
     def _end(self) -> None:
         self._ended = True

@@ -161,10 +161,10 @@ class StreamClient:
         raise last
 
     async def _new_session(self) -> None:
-        old = self.info.auth_token.session_id
+        # After a failure nobody knows what the other side has kept of the old session's credit.
+        self._payer.forget(self.info.auth_token.session_id)
         try:
             self._info = await self._discover()
-            self._payer.forget(old)
         except OutsideWorld as error:
             log.info("session.refresh_failed", extra={"error": str(error)})
 
