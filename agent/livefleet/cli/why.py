@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+_RECENT_S = 3600.0
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "dim"}
 
 
@@ -100,7 +101,7 @@ def command(
         from livefleet.control import fleet_status
 
         status = fleet_status(found.fleet, [found.host]).hosts[0]
-        report = replace(report, rows=(*report.rows, _own_view(status)))
+        report = replace(report, rows=(*report.rows, _own_view(status), _suspensions(status, SystemClock().now())))
     if as_json:
         print_json(_document(report))
     else:
@@ -231,6 +232,25 @@ def _own_view(status: "HostStatus") -> "Row":
     if faults:
         return Row(check, Verdict.WARN, f"ready, but {faults}", f"`livefleet status {status.host}`")
     return Row(check, Verdict.OK, f"ready, version {status.report.version}")
+
+
+def _suspensions(status: "HostStatus", now: float) -> "Row":
+    """What gateways were told lately that makes them leave; how long they stay away is their own business."""
+    from livefleet.wire.gateway.selection import Row, Verdict
+
+    check = "suspensions"
+    if status.report is None or status.report.server is None:
+        return Row(check, Verdict.SKIP, "the node does not say whom it gave a reason to leave")
+    told = status.report.server.suspensions
+    if not told:
+        return Row(check, Verdict.OK, "no gateway had a reason to leave since the node started")
+    last = told[-1]
+    recent = sum(now - suspension.at < _RECENT_S for suspension in told)
+    text = f"last, {max(0.0, now - last.at) / 60:.0f} min ago, to {last.gateway or 'a gateway'}: {last.error}"
+    if not recent:
+        return Row(check, Verdict.OK, f"none within the hour; {text}")
+    advice = "that gateway stays away for some of its refreshes; `livefleet status` tells of load and faults"
+    return Row(check, Verdict.WARN, f"{recent} within the hour; {text}", advice)
 
 
 def _document(report: "Report") -> dict[str, Any]:

@@ -13,6 +13,7 @@ __all__ = [
     "PricesPart",
     "RedeemerPart",
     "ServerPart",
+    "SuspensionPart",
     "TicketSum",
     "Tickets",
     "WorkerPart",
@@ -33,6 +34,14 @@ class JoinedWorker(_Part):
     sessions: int = 0
 
 
+class SuspensionPart(_Part):
+    """What makes a stock gateway leave an orchestrator for a while."""
+
+    at: float  # unix seconds
+    gateway: str = ""
+    error: str
+
+
 class ServerPart(_Part):
     """An orchestrator's front door and what went through it since the start."""
 
@@ -47,6 +56,7 @@ class ServerPart(_Part):
     images_failed: int = 0
     last_segment_s: float | None = None
     front_door_restarts: int = 0
+    suspensions: tuple[SuspensionPart, ...] = ()  # newest last
 
 
 class DevicePart(_Part):

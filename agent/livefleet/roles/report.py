@@ -1,6 +1,7 @@
 """Services' snapshots as JSON for /status."""
 
 import math
+from dataclasses import asdict
 from fractions import Fraction
 from typing import Any
 
@@ -29,6 +30,7 @@ def server_part(now: ServerSnapshot) -> dict[str, Any]:
         "last_segment_s": round(recent[-1], 3) if recent else None,
         "files_uploaded": now.files_uploaded,
         "files_not_uploaded": now.files_not_uploaded,
+        "suspensions": [asdict(suspension) for suspension in now.suspensions],
         "front_door_restarts": now.front_door_restarts,
     }
 

@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from livefleet.cli import main
-from livefleet.cli.why import _find, _network, _own_view
+from livefleet.cli.why import _find, _network, _own_view, _suspensions
 from livefleet.control import Condition, HostStatus, NodeReport
 from livefleet.kernel import BadInput
 from livefleet.spec import NetworkName
@@ -114,5 +114,26 @@ FAULT = Condition(name="ChainReachable", status="false", reason="NoAnswer", mess
 )
 def test_own_view__the_hosts_word(changes, verdict, says):
     row = of(**changes)
+    assert row.verdict is verdict
+    assert says in row.found
+
+
+TOLD = {"at": 1_000_000.0, "gateway": "0xG", "error": "TranscoderBusy"}
+
+
+@pytest.mark.parametrize(
+    ("suspensions", "now", "verdict", "says"),
+    [
+        (None, 0.0, Verdict.SKIP, "does not say"),
+        ([], 0.0, Verdict.OK, "no gateway had a reason"),
+        ([TOLD, TOLD], 1_000_120.0, Verdict.WARN, "2 within the hour; last, 2 min ago, to 0xG: TranscoderBusy"),
+        ([TOLD], 1_007_200.0, Verdict.OK, "none within the hour; last, 120 min ago"),
+        ([TOLD | {"gateway": ""}], 1_000_000.0, Verdict.WARN, "to a gateway: TranscoderBusy"),
+    ],
+)
+def test_suspensions__what_the_node_remembers(suspensions, now, verdict, says):
+    server = None if suspensions is None else {"sessions": 0, "max_sessions": 1, "suspensions": suspensions}
+    told = NodeReport.model_validate(report().model_dump() | {"server": server})
+    row = _suspensions(HostStatus(host="o-1", role="orchestrator", declared_digest="d", report=told), now)
     assert row.verdict is verdict
     assert says in row.found

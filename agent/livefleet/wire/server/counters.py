@@ -8,7 +8,18 @@ from livefleet.wire.server.ai_worker_pool import AiWorkerSnapshot
 from livefleet.wire.server.worker_pool import WorkerSnapshot
 from livefleet.wire.work_stats import AUTH_WEBHOOK_MS, AiStats, SegmentStats, refusal_reason
 
-__all__ = ["Counters", "ServerSnapshot"]
+__all__ = ["Counters", "ServerSnapshot", "Suspension"]
+
+_SUSPENSIONS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """What a gateway was told, or had to wait for, that makes a stock one leave this node for a while."""
+
+    at: float  # unix seconds
+    gateway: str  # its address; empty off-chain
+    error: str
 
 
 @dataclass(slots=True)
@@ -29,6 +40,7 @@ class Counters:
     ai: AiStats = field(default_factory=AiStats)
     refused: Tally = field(default_factory=lambda: Tally(keep=1))  # by request, reason
     prices_given: LastValues = field(default_factory=LastValues)  # wei per pixel by sender, told without capabilities
+    suspensions: deque[Suspension] = field(default_factory=lambda: deque(maxlen=_SUSPENSIONS))
     auth_webhook_ms: Histogram = field(default_factory=lambda: Histogram(AUTH_WEBHOOK_MS))
 
     def refuse(self, request: str, error: LivefleetError) -> None:
@@ -58,4 +70,5 @@ class ServerSnapshot:
     files_not_uploaded: int  # results that one did not take, and that lie in memory instead
     worker_retries: int  # segments sent to another worker after theirs was lost
     ai_worker_retries: int  # jobs, likewise
+    suspensions: tuple[Suspension, ...]  # the last ones, newest last
     nginx_pid: int | None

@@ -11,15 +11,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from livefleet.chain import Signer, keccak256
-from livefleet.kernel import Blocking, LivefleetError, OutsideWorld, Refused
+from livefleet.kernel import Blocking, Clock, LivefleetError, OutsideWorld, Refused
 from livefleet.media import TranscodeError, TranscodeJob
 from livefleet.media import TranscodeResult as Transcoded
 from livefleet.payments import Payments
 from livefleet.wire.capabilities import Capabilities
+from livefleet.wire.input_errors import INPUT_ERRORS
 from livefleet.wire.messages import OrchestratorInfo, SegmentOutcome
 from livefleet.wire.segment import SegmentCredentials
 from livefleet.wire.server.admission import Admission, Admitted
-from livefleet.wire.server.counters import Counters
+from livefleet.wire.server.counters import Counters, Suspension
 from livefleet.wire.server.http_answers import (
     INTERNAL_ERROR,
     internal_error,
@@ -42,6 +43,7 @@ log = logging.getLogger(__name__)
 
 _LEAST_RENDITION = 25  # bytes
 _LEAST_CALL_S = 8.0
+_LEAST_SCORED_S = 1.5  # gateways leave a node that takes longer than this and than the segment lasts
 _HASH_INLINE = 256 * 1024  # bytes; more would hold the loop for a millisecond and longer
 _OPENING = b"\x08\x00"
 """The body's first bytes: a TranscodeResult's `seq` of 0, which the real one overrides or equals.
@@ -68,6 +70,7 @@ class SegmentService:
         transcoder: CapableTranscoder,
         counters: Counters,
         hashing: Blocking,
+        clock: Clock,
     ) -> None:
         self._admission = admission
         self._payments = payments
@@ -80,6 +83,7 @@ class SegmentService:
         self._transcoder = transcoder
         self._counters = counters
         self._hashing = hashing
+        self._clock = clock
 
     def routes(self) -> list[Route]:
         """For the front door's application."""
@@ -91,6 +95,8 @@ class SegmentService:
 
     async def segment(self, request: Request) -> Response:
         """Check, take the source, answer 200 at once, then transcode: gateways wait for headers only 2 s."""
+        began = self._clock.monotonic()
+        admitted: Admitted | None = None
         try:
             admitted = self._admission.check_headers(request)
             info = await self._info(admitted, None)
@@ -100,10 +106,12 @@ class SegmentService:
                 self._counters.work.take(admitted.credentials.manifest_key, admitted.credentials.duration_ms)
                 source = await self._source(request, admitted.credentials)
         except LivefleetError as error:
+            if admitted is not None:  # else anybody could say it, and push out what counts
+                self._suspended(admitted, error.text if isinstance(error, Refused) else INTERNAL_ERROR)
             return self._refusal("segment", error)
         except ClientDisconnect:
             return internal_error()
-        return StreamingResponse(self._result(admitted, info, source))
+        return StreamingResponse(self._result(admitted, info, source, began))
 
     async def payment(self, request: Request) -> Response:
         """Take a payment outside of a segment. A full node takes it too: live AI pays under other sessions."""
@@ -185,7 +193,14 @@ class SegmentService:
             raise Refused("Forbidden", status=403)  # off-chain clients may leave the hash out
         return source
 
-    async def _result(self, admitted: Admitted, info: OrchestratorInfo, source: Source) -> AsyncIterator[bytes]:
+    def _suspended(self, admitted: Admitted, error: str) -> None:
+        """A gateway that is told this, or had to wait so long, leaves."""
+        gateway = admitted.payment.sender or ""
+        self._counters.suspensions.append(Suspension(self._clock.now(), gateway, error))
+
+    async def _result(
+        self, admitted: Admitted, info: OrchestratorInfo, source: Source, began: float
+    ) -> AsyncIterator[bytes]:
         results = self._results.begin(admitted.place, admitted.credentials)
 
         async def work() -> SegmentOutcome:
@@ -197,6 +212,11 @@ class SegmentService:
         except Refused as error:
             source.drop()
             outcome = SegmentOutcome(admitted.credentials.sequence, info, error=error.text)
+        took_s, duration_s = self._clock.monotonic() - began, admitted.credentials.duration_ms / 1000
+        if outcome.error is not None and outcome.error not in INPUT_ERRORS:
+            self._suspended(admitted, outcome.error)
+        elif took_s > max(_LEAST_SCORED_S, duration_s):
+            self._suspended(admitted, f"{took_s:.1f} s for a segment of {duration_s:.1f} s")
         if outcome.error is not None:
             self._counters.segments_failed += 1
             log.warning(

@@ -155,6 +155,7 @@ class OrchestratorServer:
             sources=Sources(peers=self._client, own=self._own_store),
             memory=self._source_memory,
             hashing=self._hashing,
+            clock=clock,
         )
         routes = [Route("/healthz", _healthz), *segments.routes()]
         routes += RefreshPaymentService(admission=admission, payments=payments).routes()
@@ -266,6 +267,7 @@ class OrchestratorServer:
             files_not_uploaded=self._results.not_uploaded,
             worker_retries=0 if self._pool is None else self._pool.retries,
             ai_worker_retries=0 if self._ai_pool is None else self._ai_pool.retries,
+            suspensions=tuple(self._counters.suspensions),
             nginx_pid=None if self._door is None else self._door.nginx_pid,
         )
 
