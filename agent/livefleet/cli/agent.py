@@ -126,6 +126,8 @@ def _check_addresses(spec: "NodeSpec") -> list[Finding]:
     wanted = {"admin address": spec.monitoring.admin_listen}
     if spec.orchestrator is not None:
         wanted["front door"] = spec.orchestrator.listen
+    if spec.redeemer is not None:
+        wanted["redeemer"] = spec.redeemer.listen
     found: list[Finding] = []
     for what, address in wanted.items():
         host, _, port = address.rpartition(":")
