@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from livefleet.chain import Signer, keccak256
 from livefleet.kernel import Blocking, Clock, LivefleetError, OutsideWorld, Refused
@@ -51,6 +52,13 @@ _OPENING = b"\x08\x00"
 nginx keeps the headers of an HTTP/2 answer in its TLS buffer until a byte of the body follows, and gateways wait for
 headers 2 s at most, however long the work takes.
 """
+
+
+class _Result(StreamingResponse):
+    """A body that is finished whether or not the gateway still listens, as its work is: nobody watches for its end."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.stream_response(send)
 
 
 class SegmentService:
@@ -111,7 +119,7 @@ class SegmentService:
             return self._refusal("segment", error)
         except ClientDisconnect:
             return internal_error()
-        return StreamingResponse(self._result(admitted, info, source, began))
+        return _Result(self._result(admitted, info, source, began))
 
     async def payment(self, request: Request) -> Response:
         """Take a payment outside of a segment. A full node takes it too: live AI pays under other sessions."""
