@@ -19,13 +19,13 @@ from tests.builders.webhook import a_webhook
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
 
 
-def an_orchestrator(root, **settings):
+def an_orchestrator(root, *, duties=("transcoding",), **settings):
     return an_agent(
         root,
         role="orchestrator",
         network={"name": "offchain"},
         gpus="none",
-        duties={"transcoding": {"encoder": "software"}},
+        duties=list(duties),
         orchestrator=settings,
         secrets={"hook": "secrets/hook"},
     )
@@ -79,6 +79,23 @@ async def test_further_nodes__two_agents__either_is_found_through_the_other(tmp_
         done = await asyncio.to_thread(subprocess.run, [*command, *options], capture_output=True, timeout=90)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["orchestrator"] == first.service_uri
+
+
+async def test_discovery_only__one_address_before_two_nodes__streams_go_to_a_node(tmp_path):
+    with (
+        an_orchestrator(tmp_path / "one") as one,
+        an_orchestrator(tmp_path / "two") as two,
+        an_orchestrator(
+            tmp_path / "door", duties=(), discovery_only=True, nodes=[one.service_uri, two.service_uri]
+        ) as door,
+    ):
+        answer = await discover(parse_endpoint(door.service_uri), Payer(None), None, extra_nodes=2, timeout_s=30)
+        assert [info.transcoder for _, info in answer.found] == [one.service_uri, two.service_uri]
+        command = (sys.executable, "-m", "livefleet", "gateway", "transcode", "--orchestrator", door.service_uri)
+        options = ("--sample", "2", "--profile", "P144p30fps16x9", "--extra-nodes", "2", "--json")
+        done = await asyncio.to_thread(subprocess.run, [*command, *options], capture_output=True, timeout=90)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["orchestrator"] in {one.service_uri, two.service_uri}
 
 
 async def test_self_check__agent_that_reaches_itself_and_one_that_does_not__both_serve(tmp_path):

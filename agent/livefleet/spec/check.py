@@ -113,6 +113,7 @@ def _role(node: NodeSpec, say: Say) -> Iterator[Problem]:
         if node.duties.redemption is not None and node.orchestrator is not None and node.orchestrator.redeemer:
             message = "winning tickets go to `orchestrator.redeemer`, so the duty `redemption` has nothing to do"
             yield say(("duties", "redemption"), message, "take one of both away")
+        yield from _discovery(node, say)
         return
     its_own = ["redemption"] if node.role is Role.REDEEMER else []
     for duty in _onchain_duties(node):
@@ -122,6 +123,21 @@ def _role(node: NodeSpec, say: Say) -> Iterator[Problem]:
         work = {"transcoding": node.duties.transcoding, "ai": node.duties.ai}
         for duty in (duty for duty, given in work.items() if given is not None):
             yield say(("duties", duty), f"duty `{duty}` is not for a {node.role}", "take it away")
+
+
+def _discovery(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    if node.orchestrator is None or not node.orchestrator.discovery_only:
+        return
+    if not node.orchestrator.nodes:
+        message = "a node that only answers discovery has no `orchestrator.nodes` to tell of"
+        yield say(("orchestrator", "discovery_only"), message, "list the orchestrators that do the work")
+    work = {"transcoding": node.duties.transcoding, "ai": node.duties.ai}
+    for duty in (duty for duty, given in work.items() if given is not None):
+        message = f"duty `{duty}` is declared for a node that only answers discovery"
+        yield say(("duties", duty), message, "take it away, or take `orchestrator.discovery_only` away")
+    if node.orchestrator.worker_secret is not None:
+        message = "workers would have nothing to do for a node that only answers discovery"
+        yield say(("orchestrator", "worker_secret"), message, "let them join the orchestrators that do the work")
 
 
 def _chain(node: NodeSpec, say: Say) -> Iterator[Problem]:

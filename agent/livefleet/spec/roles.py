@@ -139,6 +139,10 @@ class OrchestratorLayer(SpecModel):
     nodes: tuple[str, ...] = ()
     """Further instance URLs told to gateways."""
 
+    discovery_only: bool = False
+    """Tell gateways of `nodes` and do no work here: the work address is told empty (`serviceAddr none`). For the one
+    registered address before a pool of orchestrators. Gateways follow `nodes` as far as their `-extraNodes` says."""
+
     redeemer: ListenAddress | None = None
     """`host:port` of a redeemer that this orchestrator shares with others (`redeemerAddr`): winning tickets go there,
     and quotes stay within what is in flight there. None: the duty `redemption` of this very node."""

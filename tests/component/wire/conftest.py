@@ -91,6 +91,7 @@ async def serve(run_dir):
                     max_sessions=max_sessions,
                     nodes=nodes,
                     peer_networks=parts.pop("peer_networks", ()),
+                    discovery_only=parts.pop("discovery_only", False),
                 ),
                 payments=payments or FreePayments(),
                 signer=signer,

@@ -192,3 +192,16 @@ async def test_live_video__no_free_model__is_capped_unless_told_to_ignore_it(pri
 async def test_full_node__told_to_ignore_the_capacity__is_capped_all_the_same(serve):
     orchestrator = await serve(transcoder=RecordingTranscoder(room=0))
     await refused(orchestrator.info(OrchestratorRequest(ignore_capacity_check=True)), CAPPED)
+
+
+async def test_no_work_address__told_empty_with_nodes__and_answered_as_if_nothing_were_needed(serve, tmp_path):
+    async with a_desk(tmp_path / "store.sqlite3") as (payments, _, _, _):
+        payments.set_prices(some_prices(models={IMAGES: Fraction(40)}))
+        orchestrator = await serve(payments=payments, signer=ORCHESTRATOR, discovery_only=True, nodes=("https://n:1",))
+        needs = Capabilities.of(range(13), models={Capability.TEXT_TO_IMAGE: {MODEL: ModelConstraint()}})
+        for request in (orchestrator.signed(), orchestrator.signed(needs)):
+            info = await orchestrator.info(request)
+            assert (info.transcoder, info.nodes) == ("", ("https://n:1",))
+            assert info.price == 1200  # of pixels, whatever model was named
+            assert [(price.model_id, price.price) for price in info.capability_prices] == [(MODEL, 40)]
+            assert info.auth_token

@@ -45,7 +45,7 @@ class Admission:
     def __init__(
         self,
         *,
-        service_uri: str,
+        service_uri: str,  # empty: no work is done here
         nodes: tuple[str, ...],
         payments: Payments,
         signer: Signer | None,
@@ -75,12 +75,12 @@ class Admission:
             raise Refused("Invalid orchestrator request: orchestrator req sig check failed")
         sender = checksum_address(request.address) if request.address else None
         wants_models = request.capabilities is not None and bool(request.capabilities.priced_models)
-        is_full = self._sessions.is_full or not (wants_models or self._offer.has_room())
+        is_full = self._sessions.is_full or not (wants_models or not self._service_uri or self._offer.has_room())
         if is_full and not self._refreshes(sender):
             raise Refused("Invalid orchestrator request: OrchestratorCapped")
         if self._webhook is not None:
             await self._webhook.admit(sender)
-        if not request.ignore_capacity_check and not self._has_live_room(request.capabilities):
+        if self._service_uri and not request.ignore_capacity_check and not self._has_live_room(request.capabilities):
             raise Refused("Invalid orchestrator request: OrchestratorCapped")
 
     def check_headers(self, request: Request, *, capped: bool = True) -> Admitted:
@@ -166,8 +166,11 @@ class Admission:
     ) -> OrchestratorInfo:
         """What a gateway is told. Without `needs` it hears every model's price; without `token` it gets a new session.
 
-        Raises Refused or Transient where there is no quote.
+        A node without a work address answers as if nothing were needed. Raises Refused or Transient where there is no
+        quote.
         """
+        if not self._service_uri:
+            needs = None
         models = () if needs is None else needs.priced_models
         named = self._webhook_price(sender) if needs is None else None
         quote = await self._payments.quote(sender, session=session, models=models, price=named)

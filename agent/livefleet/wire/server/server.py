@@ -131,7 +131,7 @@ class OrchestratorServer:
             )
         self._self_check = SelfCheck(settings.service_uri, signer=signer, board=board, rng=rng, first_s=self_check_s)
         admission = Admission(
-            service_uri=settings.service_uri,
+            service_uri="" if settings.discovery_only else settings.service_uri,
             nodes=settings.nodes,
             payments=payments,
             signer=signer,
