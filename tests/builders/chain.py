@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from livefleet.chain import Call, ChainClient, Signer, TicketBroker, keccak256
+from livefleet.chain import Call, ChainClient, MessageSigner, TicketBroker, keccak256
 from livefleet.chain.abi import to_raw
 from livefleet.kernel import MAX_WIN_PROB, Address, Round, Wei, WinProb, to_u256
 from tests.devchain.chain import Devchain
@@ -55,7 +55,7 @@ class Ticket:
             self.aux_data,
         )
 
-    def signed(self, signer: Signer) -> "Ticket":
+    def signed(self, signer: MessageSigner) -> "Ticket":
         """The same ticket with that signer's signature."""
         return replace(self, signature=signer.sign_message(self.hash))
 
@@ -76,7 +76,7 @@ class Ticket:
 
 async def a_ticket(
     client: ChainClient,
-    signer: Signer,
+    signer: MessageSigner,
     recipient: Address,
     *,
     face_value: Wei = Wei(10**16),

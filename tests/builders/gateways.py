@@ -10,7 +10,7 @@ from typing import Self
 
 import httpx
 
-from livefleet.chain import LocalSigner, Signer
+from livefleet.chain import LocalSigner, MessageSigner
 from livefleet.kernel import Address, OutsideWorld
 from livefleet.media import Profile
 from livefleet.media.inspection import MediaInfo, inspect
@@ -39,7 +39,7 @@ def a_stream(segments: int, *, seconds: float = 1, height: int = 180) -> tuple[t
 
 @asynccontextmanager
 async def a_stream_client(
-    service_uri: str, signer: Signer | None, *, profiles: Sequence[Profile] = PROFILES, **settings: object
+    service_uri: str, signer: MessageSigner | None, *, profiles: Sequence[Profile] = PROFILES, **settings: object
 ) -> AsyncIterator[StreamClient]:
     """An honest gateway's session."""
     async with StreamClient(
@@ -58,7 +58,7 @@ async def send(
 class ForgedSigner:
     """Claims one account and signs with another's key."""
 
-    def __init__(self, claimed: Address, key: Signer = STRANGER) -> None:
+    def __init__(self, claimed: Address, key: MessageSigner = STRANGER) -> None:
         self.address = claimed
         self._key = key
 
@@ -73,7 +73,7 @@ class SingleRequests:
     Each request has a connection of its own. `signer` None speaks off-chain. Use as an async context manager.
     """
 
-    def __init__(self, service_uri: str, signer: Signer | None, profiles: Sequence[Profile] = PROFILES) -> None:
+    def __init__(self, service_uri: str, signer: MessageSigner | None, profiles: Sequence[Profile] = PROFILES) -> None:
         self._endpoint = parse_endpoint(service_uri)
         self._signer = signer
         self._profiles = tuple(profiles)

@@ -44,7 +44,7 @@ class Sender:
                 "maxFeePerGas": _MAX_FEE,
                 "maxPriorityFeePerGas": 0,
             }
-            raw = signer.sign_transaction(fields if to is None else fields | {"to": to})
+            raw = await signer.sign_transaction(fields if to is None else fields | {"to": to})
             hashes.append(await self.rpc.request("eth_sendRawTransaction", "0x" + raw.hex()))
         receipts = [await self._receipt(tx_hash) for tx_hash in hashes]
         for receipt, (to, data, value) in zip(receipts, parts, strict=True):

@@ -1,6 +1,6 @@
 """Everything that speaks to an Ethereum node, and the signatures that the protocol is made of."""
 
-from livefleet.chain.account import LocalSigner, Signer, load_key
+from livefleet.chain.account import LocalSigner, MessageSigner, Signer, load_key
 from livefleet.chain.client import ChainClient, connect
 from livefleet.chain.contracts import (
     BondingManager,
@@ -41,6 +41,7 @@ __all__ = [
     "IntentState",
     "LivepeerToken",
     "LocalSigner",
+    "MessageSigner",
     "Minter",
     "NoProtocol",
     "NodeError",

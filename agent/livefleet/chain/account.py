@@ -12,7 +12,7 @@ from eth_account.signers.local import LocalAccount
 from livefleet.chain.signature import checksum_address, keccak256, sign_hash
 from livefleet.kernel import Address, BadInput
 
-__all__ = ["LocalSigner", "Signer", "load_key"]
+__all__ = ["LocalSigner", "MessageSigner", "Signer", "load_key"]
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,24 @@ _KEY_BYTES = 32
 
 
 class Signer(Protocol):
-    """Signs for one address."""
+    """Signs for one address; the key may be on another machine."""
+
+    @property
+    def address(self) -> Address:
+        """The address that signatures recover to."""
+        ...
+
+    async def sign(self, message: bytes) -> bytes:
+        """65-byte EIP-191 signature over a 32-byte message. Raises Transient, Terminal where the key is elsewhere."""
+        ...
+
+    async def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
+        """The raw signed bytes of an EIP-1559 transaction given as web3's fields. Raises as `sign` does."""
+        ...
+
+
+class MessageSigner(Protocol):
+    """Signs for one address at once: the key is at hand, as a paying gateway needs it for each ticket."""
 
     @property
     def address(self) -> Address:
@@ -29,10 +46,6 @@ class Signer(Protocol):
 
     def sign_message(self, message: bytes) -> bytes:
         """65-byte EIP-191 signature over a 32-byte message."""
-        ...
-
-    def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
-        """The raw signed bytes of an EIP-1559 transaction given as web3's fields."""
         ...
 
 
@@ -51,7 +64,11 @@ class LocalSigner:
         """65-byte EIP-191 signature over a 32-byte message."""
         return sign_hash(self._key, message)
 
-    def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
+    async def sign(self, message: bytes) -> bytes:
+        """As `sign_message`."""
+        return self.sign_message(message)
+
+    async def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
         """The raw signed bytes of a transaction."""
         return bytes(self._account.sign_transaction(transaction).raw_transaction)
 

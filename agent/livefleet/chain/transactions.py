@@ -157,14 +157,14 @@ class Transactions:
                 retry_after_s=60.0,
             )
         used = [intent.nonce for intent in await self._store.pending()]
-        attempt = self._sign(call, nonce=max([nonce, *(n + 1 for n in used)]), gas=gas, fees=fees)
+        attempt = await self._sign(call, nonce=max([nonce, *(n + 1 for n in used)]), gas=gas, fees=fees)
         intent = await self._store.record(purpose, call, max_gas_price, attempt, created_at=self._clock.now())
         log.info("transaction.recorded", extra=_facts(intent, attempt))
         await self._broadcast(intent, attempt)
         return intent
 
-    def _sign(self, call: Call, *, nonce: int, gas: int, fees: Fees) -> Attempt:
-        raw = self._signer.sign_transaction(
+    async def _sign(self, call: Call, *, nonce: int, gas: int, fees: Fees) -> Attempt:
+        raw = await self._signer.sign_transaction(
             {
                 "type": 2,
                 "chainId": self._chain_id,
@@ -282,7 +282,7 @@ class Transactions:
             if fees is None:
                 return False
             used = [other.nonce for other in await self._store.pending() if other.id != intent.id]
-            attempt = self._sign(
+            attempt = await self._sign(
                 intent.call, nonce=max([nonce, *(n + 1 for n in used)]), gas=intent.attempts[-1].gas, fees=fees
             )
             moved = await self._store.add_attempt(intent.id, attempt)
@@ -302,7 +302,7 @@ class Transactions:
         )
         if fees is None:
             return
-        attempt = self._sign(intent.call, nonce=intent.nonce, gas=last.gas, fees=fees)
+        attempt = await self._sign(intent.call, nonce=intent.nonce, gas=last.gas, fees=fees)
         replaced = await self._store.add_attempt(intent.id, attempt)
         log.warning("transaction.replaced", extra=_facts(replaced, attempt))
         await self._broadcast(replaced, attempt)

@@ -1,11 +1,11 @@
 """Finds the subcommand and imports only that one, so that `livefleet --help` is quick."""
 
-import importlib
 from typing import Any
 
 import click
 
 from livefleet import __version__
+from livefleet.cli.lazy import LazyGroup
 from livefleet.cli.output import exit_code_of, report_failure
 from livefleet.kernel import LivefleetError
 
@@ -24,24 +24,12 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agent": ("livefleet.cli.agent", "Run or check the node agent (on a host)."),
     "gateway": ("livefleet.cli.gateway", "Be a paying gateway: transcode a file, make an image."),
     "bench": ("livefleet.cli.bench", "Measure how many real-time sessions this machine holds."),
+    "chain": ("livefleet.cli.chain", "What stands on chain; change it with keys that no host holds."),
     "devchain": ("livefleet.cli.devchain", "A local chain with the protocol's contracts."),
 }
 
 
-class _LazyGroup(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
-
+class _Main(LazyGroup):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -50,7 +38,7 @@ class _LazyGroup(click.Group):
             ctx.exit(exit_code_of(error))
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Main, commands_of=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="livefleet")
 def main() -> None:
     """Declare a fleet of Livepeer nodes in one YAML file, and keep it so."""

@@ -7,7 +7,7 @@ Source: lp_rpc.proto SegData, go-livepeer core/streamdata.go SegTranscodingMetad
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from livefleet.chain import Signer, keccak256, verify
+from livefleet.chain import MessageSigner, keccak256, verify
 from livefleet.kernel import SessionId, to_u256
 from livefleet.media import Profile
 from livefleet.wire.auth import AuthToken
@@ -63,7 +63,7 @@ class SegmentCredentials:
         return verify(sender, self.message(), self.signature)
 
 
-def sign_segment(credentials: SegmentCredentials, signer: Signer) -> SegmentCredentials:
+def sign_segment(credentials: SegmentCredentials, signer: MessageSigner) -> SegmentCredentials:
     """The same credentials with the signer's signature."""
     return replace(credentials, signature=signer.sign_message(credentials.message()))
 

@@ -155,7 +155,7 @@ async def test_send__nonce_taken_by_another_user_of_the_key__takes_the_next(devc
         await _until(sent)
         (intent,) = await transactions.pending()
         await devchain.client.rpc.request("anvil_dropTransaction", "0x" + intent.attempts[0].tx_hash.hex())
-        foreign = SIGNER.sign_transaction(
+        foreign = await SIGNER.sign_transaction(
             {
                 "type": 2,
                 "chainId": devchain.info.chain_id,

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from fractions import Fraction
 
-from livefleet.chain import Signer, checksum_address, keccak256
+from livefleet.chain import MessageSigner, checksum_address, keccak256
 from livefleet.kernel import Address, OutsideWorld, Wei, from_min_bytes, to_u256
 from livefleet.media import Profile
 from livefleet.wire.gateway.models import Spending
@@ -34,7 +34,7 @@ def estimate_units(profiles: Sequence[Profile], duration_s: float) -> int:
 class Payer:
     """One gateway account against one orchestrator. Not thread safe; one stream's loop owns it."""
 
-    def __init__(self, signer: Signer | None) -> None:
+    def __init__(self, signer: MessageSigner | None) -> None:
         self._signer = signer
         self._nonces: dict[bytes, int] = defaultdict(int)
         self._credit: dict[str, Fraction] = defaultdict(Fraction)

@@ -85,7 +85,7 @@ class OrchestratorService:
 
     async def ping(self, message: pb.PingPong, context: _Context) -> pb.PingPong:
         """Prove that this is us; empty off-chain."""
-        signature = b"" if self._signer is None else self._signer.sign_message(ping_message(message.value))
+        signature = b"" if self._signer is None else await self._signer.sign(ping_message(message.value))
         return pb.PingPong(value=signature)
 
     async def end_transcoding_session(

@@ -277,7 +277,7 @@ class SegmentService:
         if self._signer is None or not self._payments.on_chain:
             return b""
         message = await self._hashing.run(result_message, [rendition.data for rendition in done.renditions])
-        return self._signer.sign_message(message)
+        return await self._signer.sign(message)
 
 
 def _check(done: Transcoded, credentials: SegmentCredentials) -> None:

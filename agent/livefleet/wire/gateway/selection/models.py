@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from fractions import Fraction
 
-from livefleet.chain import SenderInfo, Signer
+from livefleet.chain import MessageSigner, SenderInfo
 from livefleet.kernel import Address, BlockNumber, ExitCode, Round, Wei
 from livefleet.wire.capabilities import Capabilities
 from livefleet.wire.channel import Endpoint
@@ -82,7 +82,7 @@ class Question:
 
     endpoint: Endpoint
     job: Job
-    signer: Signer
+    signer: MessageSigner
     has_funds: bool  # whether the signer is a real gateway's; a throwaway key has neither deposit nor reserve
     on_chain: bool  # whether tickets are expected
     max_price: Fraction | None = None  # wei per pixel or unit; None: no ceiling
