@@ -9,8 +9,9 @@ from typing import Any
 
 from livefleet.chain import Call, ChainClient, MessageSigner, TicketBroker, keccak256
 from livefleet.chain.abi import to_raw
+from livefleet.chain.contracts.ticket_broker import SignedTicket
 from livefleet.kernel import MAX_WIN_PROB, Address, Round, Wei, WinProb, to_u256
-from tests.devchain.chain import Devchain
+from tests.devchain.chain import Devchain, ProtocolVersion
 
 __all__ = ["VECTORS", "Ticket", "a_devchain", "a_ticket", "vector_ticket"]
 
@@ -19,10 +20,18 @@ VECTORS: dict[str, Any] = json.loads((Path(__file__).parents[1] / "data" / "chai
 
 
 @asynccontextmanager
-async def a_devchain(folder: Path, *, round_length: int = 50, pool_max_size: int = 100) -> AsyncIterator[Devchain]:
+async def a_devchain(
+    folder: Path,
+    *,
+    round_length: int = 50,
+    pool_max_size: int = 100,
+    protocol: ProtocolVersion = ProtocolVersion.LIVE,
+) -> AsyncIterator[Devchain]:
     """A fresh chain in `folder`, ended afterwards."""
     try:
-        async with await Devchain.up(folder, round_length=round_length, pool_max_size=pool_max_size) as chain:
+        async with await Devchain.up(
+            folder, round_length=round_length, pool_max_size=pool_max_size, protocol=protocol
+        ) as chain:
             yield chain
     finally:
         await Devchain.down(folder)
@@ -61,7 +70,12 @@ class Ticket:
 
     def redeem_call(self, broker: TicketBroker) -> Call:
         """The call that redeems it."""
-        return broker.redeem_call(
+        return broker.redeem_call(self.signed_ticket)
+
+    @property
+    def signed_ticket(self) -> SignedTicket:
+        """The same, as the contract names it."""
+        return SignedTicket(
             recipient=self.recipient,
             sender=self.sender,
             face_value=self.face_value,

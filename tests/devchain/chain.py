@@ -12,17 +12,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from livefleet.chain import ChainClient, Reverted, Rpc, Signer, connect
+from livefleet.chain import ChainClient, Reverted, Rpc, SenderInfo, Signer, connect
 from livefleet.chain.abi import Function
 from livefleet.kernel import Address, BadInput, Round, Wei
 from livefleet.spec import Network, NetworkName
 from tests.devchain import process
 from tests.devchain.accounts import DEPLOYER, KEEPER, dev_signer
-from tests.devchain.deploy import LPT, deploy
+from tests.devchain.deploy import LPT, ProtocolVersion, deploy
+from tests.devchain.originals import Originals, protocol_sources
 from tests.devchain.sender import Sender
-from tests.devchain.toolchain import compile_contracts, default_cache, install
+from tests.devchain.toolchain import Artifact, compile_contracts, default_cache, install
 
-__all__ = ["ACTIVATION_BLOCKS", "Devchain", "DevchainInfo"]
+__all__ = ["ACTIVATION_BLOCKS", "Devchain", "DevchainInfo", "ProtocolVersion"]
 
 CHAIN_ID = 1337  # none of a network with value, so that nothing signed here means anything there
 _FILE = "devchain.json"
@@ -42,6 +43,7 @@ class DevchainInfo:
     price_feed: Address
     ai_service_registry: Address
     round_length: int
+    protocol: str = ProtocolVersion.LIVE  # of our contracts
 
     @property
     def network(self) -> Network:
@@ -73,13 +75,16 @@ class Devchain:
         round_length: int = 50,
         block_time_s: float = 0.0,
         pool_max_size: int = 100,
+        protocol: ProtocolVersion = ProtocolVersion.LIVE,
         host: str = "127.0.0.1",
         cache: Path | None = None,
+        sources: Path | None = None,
     ) -> Self:
         """Start a chain with the protocol on it in `folder`, or attach to the one that runs there.
 
         A block is mined for each transaction, and every `block_time_s` too unless that is 0. `host` is where it
-        listens: anything but loopback lets everybody there spend the test accounts' coins.
+        listens: anything but loopback lets everybody there spend the test accounts' coins. `sources`: a checkout of the
+        protocol, whose own contracts take the place of ours; None: as the environment says.
         """
         running = await asyncio.to_thread(_running, folder)
         if running is not None:
@@ -91,7 +96,11 @@ class Devchain:
             process.start, tools.anvil, folder, port=port, chain_id=CHAIN_ID, block_time_s=block_time_s, host=host
         )
         try:
-            await cls._deploy(folder, started, artifacts, round_length, pool_max_size)
+            rules: dict[str, Any] = {"round_length": round_length, "pool_max_size": pool_max_size, "protocol": protocol}
+            sources = sources or protocol_sources()
+            if sources is not None:
+                rules["originals"] = await asyncio.to_thread(Originals.compile, sources, tools, cache)
+            await cls._deploy(folder, started, artifacts, rules)
             return await cls.attach(folder)
         except BaseException:
             await cls.down(folder)
@@ -99,13 +108,16 @@ class Devchain:
 
     @staticmethod
     async def _deploy(
-        folder: Path, started: process.Process, artifacts: dict[str, Any], round_length: int, pool_max_size: int
+        folder: Path, started: process.Process, artifacts: dict[str, Artifact], rules: dict[str, Any]
     ) -> None:
         async with Rpc([started.rpc], chain_id=started.chain_id) as rpc:
-            placed = await deploy(
-                rpc, started.chain_id, artifacts, round_length=round_length, pool_max_size=pool_max_size
-            )
-        info = DevchainInfo(started.rpc, started.chain_id, round_length=round_length, **asdict(placed))
+            placed = await deploy(rpc, started.chain_id, artifacts, **rules)
+        info = DevchainInfo(
+            *(started.rpc, started.chain_id),
+            round_length=rules["round_length"],
+            protocol=rules["protocol"],
+            **asdict(placed),
+        )
         await asyncio.to_thread((folder / _FILE).write_text, json.dumps(asdict(info), indent=2) + "\n")
 
     @classmethod
@@ -160,10 +172,35 @@ class Devchain:
         """Hand out LPTU of the deployer."""
         await self.sender.send(dev_signer(DEPLOYER), self.client.token.call(TRANSFER, address, amount))
 
+    async def bring_up_to(self, address: Address, *, eth: Wei = Wei(0), lpt: int = 0) -> None:
+        """Give an account what it lacks of these balances, in wei and LPTU; takes nothing away."""
+        if await self.client.rpc.balance(address) < eth:
+            await self.give_eth(address, eth)
+        lacking = lpt - await self.client.token.balance(address)
+        if lacking > 0:
+            await self.give_lpt(address, lacking)
+
     async def fund_gateway(self, address: Address, *, deposit: Wei, reserve: Wei) -> None:
         """Add to a gateway's deposit and reserve; the deployer pays."""
         call = self.client.broker.call(FUND_FOR, address, deposit, reserve, value=Wei(deposit + reserve))
         await self.sender.send(dev_signer(DEPLOYER), call)
+
+    async def bring_gateway_up_to(self, address: Address, *, deposit: Wei, reserve: Wei) -> SenderInfo:
+        """Add what a gateway lacks of this deposit and reserve; the deployer pays. Returns what it has then."""
+        info = await self.client.broker.sender_info(address, address)
+        lacking = (max(deposit - info.deposit, 0), max(reserve - info.reserve_remaining, 0))
+        if any(lacking):
+            await self.fund_gateway(address, deposit=Wei(lacking[0]), reserve=Wei(lacking[1]))
+        return await self.client.broker.sender_info(address, address)
+
+    async def reorganise(self, blocks: int) -> None:
+        """Undo the last blocks and put as many empty ones in their place; their transactions are lost."""
+        await self.client.rpc.request("anvil_reorg", blocks, [])
+
+    async def set_base_fee(self, price: Wei) -> None:
+        """Mine a block with this base fee, in wei per gas. Each empty block after it costs an eighth less."""
+        await self.client.rpc.request("anvil_setNextBlockBaseFeePerGas", hex(price))
+        await self.mine()
 
     async def activate_orchestrator(
         self,

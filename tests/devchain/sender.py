@@ -46,19 +46,19 @@ class Sender:
             }
             raw = await signer.sign_transaction(fields if to is None else fields | {"to": to})
             hashes.append(await self.rpc.request("eth_sendRawTransaction", "0x" + raw.hex()))
-        receipts = [await self._receipt(tx_hash) for tx_hash in hashes]
+        receipts = await self._receipts(hashes)
         for receipt, (to, data, value) in zip(receipts, parts, strict=True):
             if int(receipt["status"], 16) != 1:
                 await self._explain(signer, to, data, value)
         return receipts
 
-    async def _receipt(self, tx_hash: str) -> dict[str, Any]:
+    async def _receipts(self, hashes: list[str]) -> list[dict[str, Any]]:
         for _ in range(600):
-            receipt: dict[str, Any] | None = await self.rpc.request("eth_getTransactionReceipt", tx_hash)
-            if receipt is not None:
-                return receipt
+            found = await self.rpc.batch([("eth_getTransactionReceipt", (tx_hash,)) for tx_hash in hashes])
+            if None not in found:
+                return found
             await asyncio.sleep(0.05)
-        raise OutsideWorld(f"the local chain did not mine {tx_hash} in 30 s")
+        raise OutsideWorld(f"the local chain did not mine {' and '.join(hashes)} in 30 s")
 
     async def _explain(self, signer: Signer, to: Address | None, data: bytes, value: Wei) -> None:
         if to is not None:

@@ -8,11 +8,12 @@ contract Minter is Managed {
     uint256 private constant PERC = 1_000_000_000;
 
     uint256 public inflation;
-    uint256 public immutable inflationChange;
-    uint256 public immutable targetBondingRate;
+    uint256 public inflationChange;
+    uint256 public targetBondingRate;
     uint256 public currentMintableTokens;
     uint256 public currentMintedTokens;
 
+    event ParameterUpdate(string param);
     event SetCurrentRewardTokens(uint256 currentMintableTokens, uint256 currentInflation);
 
     constructor(IController controller_, uint256 inflation_, uint256 inflationChange_, uint256 targetBondingRate_)
@@ -23,12 +24,24 @@ contract Minter is Managed {
         targetBondingRate = targetBondingRate_;
     }
 
+    function setInflationChange(uint256 change) external onlyControllerOwner {
+        require(change <= PERC, "_inflationChange is invalid percentage");
+        inflationChange = change;
+        emit ParameterUpdate("inflationChange");
+    }
+
+    function setTargetBondingRate(uint256 rate) external onlyControllerOwner {
+        require(rate <= PERC, "_targetBondingRate is invalid percentage");
+        targetBondingRate = rate;
+        emit ParameterUpdate("targetBondingRate");
+    }
+
     function getController() external view returns (IController) {
         return controller;
     }
 
     function getGlobalTotalSupply() public view returns (uint256) {
-        return token().totalSupply();
+        return livepeerToken().totalSupply();
     }
 
     function createReward(uint256 numerator, uint256 denominator)
@@ -40,7 +53,7 @@ contract Minter is Managed {
         amount = currentMintableTokens * (numerator * PERC / denominator) / PERC;
         currentMintedTokens += amount;
         require(currentMintedTokens <= currentMintableTokens, "minted tokens cannot exceed mintable tokens");
-        token().mint(address(this), amount);
+        livepeerToken().mint(address(this), amount);
     }
 
     function setCurrentRewardTokens() external onlyContract("RoundsManager") whenSystemNotPaused {
@@ -70,6 +83,10 @@ contract Minter is Managed {
         onlyContract("BondingManager")
         whenSystemNotPaused
     {
-        token().transfer(to, amount);
+        livepeerToken().transfer(to, amount);
+    }
+
+    function trustedBurnTokens(uint256 amount) external onlyContract("BondingManager") whenSystemNotPaused {
+        livepeerToken().burn(amount);
     }
 }

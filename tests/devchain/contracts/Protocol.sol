@@ -14,7 +14,10 @@ interface IMinter {
     function depositETH() external payable returns (bool);
     function trustedWithdrawETH(address to, uint256 amount) external;
     function trustedTransferTokens(address to, uint256 amount) external;
+    function trustedBurnTokens(uint256 amount) external;
     function setCurrentRewardTokens() external;
+    function currentMintableTokens() external view returns (uint256);
+    function currentMintedTokens() external view returns (uint256);
 }
 
 interface IRoundsManager {
@@ -30,13 +33,36 @@ interface IBondingManager {
     function isActiveTranscoder(address transcoder) external view returns (bool);
     function getTranscoderPoolSize() external view returns (uint256);
     function getTotalBonded() external view returns (uint256);
+    function nextRoundTotalActiveStake() external view returns (uint256);
+    function transcoderTotalStake(address transcoder) external view returns (uint256);
+    function pendingStake(address delegator, uint256 endRound) external view returns (uint256);
+    function getTranscoderEarningsPoolForRound(address transcoder, uint256 round)
+        external
+        view
+        returns (uint256, uint256, uint256, uint256 cumulativeRewardFactor, uint256);
+}
+
+interface IBondingVotes {
+    function checkpointBondingState(
+        address account,
+        uint256 startRound,
+        uint256 bondedAmount,
+        address delegateAddress,
+        uint256 delegatedAmount,
+        uint256 lastClaimRound,
+        uint256 lastRewardRound
+    ) external;
+    function checkpointTotalActiveStake(uint256 totalStake, uint256 round) external;
+    function delegatedAt(address account, uint256 round) external view returns (address);
 }
 
 interface IToken {
     function mint(address to, uint256 amount) external;
     function transfer(address to, uint256 amount) external returns (bool);
     function transferFrom(address from, address to, uint256 amount) external returns (bool);
+    function burn(uint256 amount) external;
     function totalSupply() external view returns (uint256);
+    function balanceOf(address account) external view returns (uint256);
 }
 
 /// Looks its neighbours up through the Controller, as every contract of the protocol does.
@@ -79,11 +105,15 @@ abstract contract Managed {
         return IBondingManager(named("BondingManager"));
     }
 
+    function bondingVotes() internal view returns (IBondingVotes) {
+        return IBondingVotes(named("BondingVotes"));
+    }
+
     function minter() internal view returns (IMinter) {
         return IMinter(named("Minter"));
     }
 
-    function token() internal view returns (IToken) {
+    function livepeerToken() internal view returns (IToken) {
         return IToken(named("LivepeerToken"));
     }
 }

@@ -32,6 +32,12 @@ contract RoundsManager is Managed {
         emit ParameterUpdate("roundLength");
     }
 
+    function setRoundLockAmount(uint256 amount) external onlyControllerOwner {
+        require(amount <= PERC, "round lock amount must be a valid percentage");
+        roundLockAmount = amount;
+        emit ParameterUpdate("roundLockAmount");
+    }
+
     function initializeRound() external whenSystemNotPaused {
         uint256 round = currentRound();
         require(lastInitializedRound < round, "round already initialized");

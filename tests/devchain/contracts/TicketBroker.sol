@@ -39,6 +39,7 @@ contract TicketBroker is Managed {
     mapping(address => Sender) private senders;
     mapping(address => Reserve) private reserves;
 
+    event ParameterUpdate(string param);
     event DepositFunded(address indexed sender, uint256 amount);
     event ReserveFunded(address indexed reserveHolder, uint256 amount);
     event ReserveClaimed(address indexed reserveHolder, address claimant, uint256 amount);
@@ -59,6 +60,17 @@ contract TicketBroker is Managed {
     constructor(IController controller_, uint256 unlockPeriod_, uint256 ticketValidityPeriod_) Managed(controller_) {
         unlockPeriod = unlockPeriod_;
         ticketValidityPeriod = ticketValidityPeriod_;
+    }
+
+    function setUnlockPeriod(uint256 rounds) external onlyControllerOwner {
+        unlockPeriod = rounds;
+        emit ParameterUpdate("unlockPeriod");
+    }
+
+    function setTicketValidityPeriod(uint256 rounds) external onlyControllerOwner {
+        require(rounds > 0, "ticketValidityPeriod must be greater than 0");
+        ticketValidityPeriod = rounds;
+        emit ParameterUpdate("ticketValidityPeriod");
     }
 
     // Funding
