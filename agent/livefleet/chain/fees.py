@@ -1,7 +1,8 @@
 """What a transaction offers for gas. Pure.
 
 The cap covers two doublings' worth of full blocks; what is paid is base fee plus tip. A replacement must raise both by
-the node's rule (10 % in geth) and never goes over the ceiling.
+the node's rule (10 % in geth, and by one wei at least). Nothing ever goes over a ceiling; where the tip that a node
+suggests does not fit under it, less is offered, since Arbitrum orders by arrival and needs none.
 """
 
 from dataclasses import dataclass
@@ -21,23 +22,27 @@ class Fees:
     tip: Wei
 
 
-def first_fees(*, base_fee: Wei, tip: Wei, ceiling: Wei) -> Fees | None:
-    """What to offer first; None when even the price of now is over the ceiling (0: no ceiling)."""
-    if ceiling and base_fee + tip > ceiling:
+def first_fees(*, base_fee: Wei, tip: Wei, ceiling: Wei | None) -> Fees | None:
+    """What to offer first; None when even the base fee of now is over the ceiling (None: no ceiling)."""
+    if ceiling is None:
+        return Fees(max_fee=Wei(2 * base_fee + tip), tip=tip)
+    if base_fee > ceiling:
         return None
-    wanted = 2 * base_fee + tip
-    return Fees(max_fee=Wei(min(wanted, ceiling) if ceiling else wanted), tip=tip)
+    return Fees(max_fee=Wei(min(2 * base_fee + tip, ceiling)), tip=Wei(min(tip, ceiling - base_fee)))
 
 
-def replacement_fees(before: Fees, *, base_fee: Wei, tip: Wei, ceiling: Wei) -> Fees | None:
-    """What to offer instead of `before`; None when a valid replacement would go over the ceiling (0: no ceiling)."""
-    new_tip = max(_bumped(before.tip), tip)
-    least = max(_bumped(before.max_fee), new_tip)
-    if ceiling and least > ceiling:
+def replacement_fees(before: Fees, *, base_fee: Wei, tip: Wei, ceiling: Wei | None) -> Fees | None:
+    """What to offer instead of `before`; None when a valid replacement would go over the ceiling (None: no ceiling)."""
+    least_tip = _bumped(before.tip)
+    least = max(_bumped(before.max_fee), least_tip, base_fee)
+    if ceiling is not None and least > ceiling:
         return None
-    wanted = max(least, 2 * base_fee + new_tip)
-    return Fees(max_fee=Wei(min(wanted, ceiling) if ceiling else wanted), tip=Wei(new_tip))
+    new_tip = max(least_tip, tip)
+    if ceiling is None:
+        return Fees(max_fee=Wei(max(least, 2 * base_fee + new_tip)), tip=Wei(new_tip))
+    new_tip = max(least_tip, min(new_tip, ceiling - base_fee))
+    return Fees(max_fee=Wei(min(max(least, 2 * base_fee + new_tip), ceiling)), tip=Wei(new_tip))
 
 
 def _bumped(fee: int) -> int:
-    return -(-fee * _BUMP_PERCENT // 100)
+    return max(fee + 1, -(-fee * _BUMP_PERCENT // 100))

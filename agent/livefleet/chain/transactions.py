@@ -1,130 +1,229 @@
 """One signer's transactions: recorded before they are sent, followed until the chain has settled them.
 
-An intent is written durably before its first byte leaves this host, so that after a kill at any point the next start
-finds it and asks the chain what became of it. Each intent holds one nonce; a stuck one is replaced at the same nonce
-with higher fees; one whose nonce went to another transaction of the same key is simulated again and takes the next
-nonce. At most one live intent exists for a purpose: sending the same purpose again joins it.
+An intent is written durably before its first byte leaves this host, so that after a kill at any point the next start,
+or another process, finds it and asks the chain what became of it. One process at a time sends for a key: the holder of
+its lease. At most one live intent exists for a purpose: sending the same purpose again joins it.
 """
 
 import asyncio
 import logging
-from dataclasses import dataclass, field
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from livefleet.chain.account import Signer
-from livefleet.chain.errors import FeeTooHigh, NodeError, OutOfFunds, Reverted
-from livefleet.chain.fees import Fees, first_fees, replacement_fees
-from livefleet.chain.intents import Attempt, Intent, IntentState, IntentStore
-from livefleet.chain.models import Call, TransactionOutcome
+from livefleet.chain.errors import KeyBusy, NotMinedYet, Reverted
+from livefleet.chain.follower import Follower, TransactionPolicy, WaitingTransaction
+from livefleet.chain.intents import Intent, IntentState, IntentStore
+from livefleet.chain.intents_sqlite import SqliteIntents
+from livefleet.chain.lease import HeldLease, Leases, SqliteLeases
+from livefleet.chain.models import Call, SpendLimit, TransactionOutcome
+from livefleet.chain.offers import Offers
 from livefleet.chain.rpc import Rpc
-from livefleet.chain.signature import checksum_address, keccak256
-from livefleet.kernel import Address, Backoff, Clock, LivefleetError, SystemClock, Terminal, Transient, Wei, run_duty
+from livefleet.kernel import (
+    Address,
+    Backoff,
+    Clock,
+    Condition,
+    LivefleetError,
+    Status,
+    SystemClock,
+    Transient,
+    run_duty,
+)
 
-__all__ = ["TransactionPolicy", "Transactions"]
+__all__ = ["TRANSACTIONS_MOVE", "TransactionPolicy", "Transactions", "WaitingTransaction", "new_holder"]
 
 log = logging.getLogger(__name__)
 
-_LOOKS_BEFORE_LOST = 3  # a receipt may lag behind the nonce on a load-balanced endpoint
+TRANSACTIONS_MOVE = "TransactionsMove"
+"""The condition that `report` hears."""
 
-
-@dataclass(frozen=True, slots=True)
-class TransactionPolicy:
-    """How patiently transactions are followed and how far fees may go."""
-
-    poll_s: float = 2.0  # between two looks at an unsettled intent
-    replace_after_s: float = 300.0  # without a receipt, fees are raised
-    max_replacements: int = 3
-    fee_ceiling: Wei = Wei(0)  # wei per gas; 0: none. A call's own max_gas_price counts too
-    gas_margin_percent: int = 125  # of the estimate, which Arbitrum's L1 part makes move
-
-
-@dataclass(slots=True)
-class _Followed:
-    """A live intent in this process."""
-
-    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    waiters: list[asyncio.Future[None]] = field(default_factory=list)
-    looks_without_receipt: int = 0  # in a row, while its nonce counts as used
-    task: asyncio.Task[None] | None = None
+_FIRST_LOOK_S = 0.25  # an L2 block: most are mined by then
+_STANDBY_LOOK_S = 1.0
+_FAILED_LOOK_S = 2.0  # endpoints that do not answer rest by themselves
+_NO_LIMIT = SpendLimit()
 
 
 class Transactions:
     """Sends for one signer. An async context manager: inside it, unsettled intents are followed to their end.
 
-    One process at a time may hold a signer's `database`; the key itself may be used elsewhere, at the price of lost
-    nonces that are recovered from.
+    `store` is a SQLite file or an entered-by-us IntentStore; `leases` those that every process with this key sees,
+    by default in the same file. Where another process holds the key this one stands by, and takes over when it ends.
+    `report` hears whether transactions move, as the condition `TransactionsMove` of the key.
     """
 
     def __init__(
         self,
         rpc: Rpc,
         signer: Signer,
-        database: Path,
+        store: Path | IntentStore,
         *,
         chain_id: int,
+        leases: Leases | None = None,
+        holder: str | None = None,
         policy: TransactionPolicy | None = None,
+        report: Callable[[Condition], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._rpc = rpc
         self._signer = signer
-        self._chain_id = chain_id
         self._policy = policy or TransactionPolicy()
+        self._report = report
         self._clock = clock or SystemClock()
-        self._store = IntentStore(database, chain_id=chain_id, signer=signer.address)
+        self._file_leases: SqliteLeases | None = None
+        if leases is None:
+            path = store if isinstance(store, Path) else None
+            assert path is not None, "a store that is no file needs leases"
+            leases = self._file_leases = SqliteLeases(path, clock=self._clock)
+        self._store = (
+            SqliteIntents(store, chain_id=chain_id, signer=signer.address) if isinstance(store, Path) else store
+        )
+        self._lease = HeldLease(
+            leases,
+            f"key {signer.address}",
+            holder or new_holder(),
+            ttl_s=self._policy.lease_s,
+            clock=self._clock,
+        )
+        self._offers = Offers(
+            rpc,
+            signer,
+            self._store,
+            chain_id=chain_id,
+            fee_ceiling=self._policy.fee_ceiling,
+            gas_margin_percent=self._policy.gas_margin_percent,
+            clock=self._clock,
+        )
         self._sending = asyncio.Lock()  # from choosing a nonce to the first broadcast
+        self._follower = Follower(
+            rpc,
+            signer.address,
+            self._store,
+            self._offers,
+            sending=self._sending,
+            check_key=self._check_key,
+            wake=self._wake,
+            policy=self._policy,
+            clock=self._clock,
+        )
+        self._nudged = asyncio.Event()
+        self._open = AsyncExitStack()
         self._group = asyncio.TaskGroup()
-        self._followed: dict[int, _Followed] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._waiters: dict[int, list[asyncio.Future[None]]] = {}
+        self.standing_by: str | None = None
+        """Why this process sends nothing for the key: another does, or the leases are away. None while it may."""
+        self.last_error: str | None = None
+        """Why the last look at the chain failed; None after one that worked."""
 
     @property
     def address(self) -> Address:
         """The signer's address."""
         return self._signer.address
 
+    @property
+    def waiting(self) -> tuple[WaitingTransaction, ...]:
+        """What was not settled at the last look, by nonce, and why."""
+        return self._follower.waiting
+
     async def __aenter__(self) -> Self:
-        await self._store.__aenter__()
+        async with AsyncExitStack() as stack:
+            if self._file_leases is not None:
+                await stack.enter_async_context(self._file_leases)
+            await stack.enter_async_context(self._store)
+            await self._take_key()
+            self._open = stack.pop_all()
         await self._group.__aenter__()
-        for intent in await self._store.pending():
-            self._follow(intent)
+        for name, duty in (("lease", self._keep_key), ("transactions", self._follow)):
+            waits = Backoff(first_s=self._policy.poll_s, cap_s=30.0)
+            duty_name = f"{name} {self.address}"
+            self._tasks.append(
+                self._group.create_task(run_duty(duty_name, duty, on_failure=self._failed, backoff=waits))
+            )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for intent, followed in list(self._followed.items()):
-            if followed.task is not None:
-                followed.task.cancel()
-            self._wake(intent, Transient("closed before the chain settled it; the next start looks again"))
+        for task in self._tasks:
+            task.cancel()
+        self._wake_all(Transient("closed before the chain settled it; the next start looks again"))
         await self._group.__aexit__(None, None, None)
-        await self._store.__aexit__(kind, error, trace)
+        try:
+            await self._lease.release()
+        except Transient as failed:
+            log.warning("key.not_released", extra={"key": self.address, "error": str(failed)})
+        await self._open.aclose()
 
-    async def send(self, purpose: str, call: Call, *, max_gas_price: Wei = Wei(0)) -> TransactionOutcome:
-        """Send `call` and wait until it is mined; joins the live intent of the same purpose where there is one.
+    async def send(
+        self,
+        purpose: str,
+        call: Call,
+        *,
+        limit: SpendLimit = _NO_LIMIT,
+        gas: int | None = None,
+        replace_after_s: float | None = None,
+        alone: bool = False,
+        wait_s: float | None = None,
+    ) -> TransactionOutcome:
+        """Send `call` and wait until it is in a block; joins the live intent of the same purpose where there is one.
 
-        Cancelling the wait leaves the intent alive and followed. `succeeded` of the outcome is False when the mined
-        transaction reverted. Raises Reverted when the simulation refuses or, later, when the intent lost its nonce and
-        would revert now; FeeTooHigh, OutOfFunds and Transient while nothing was recorded or sent.
+        `gas` spares the estimate, `replace_after_s` says how soon fees are raised; both the limit and that are taken
+        over by an intent that is joined. `alone`: not while somebody else has this key's transactions under way, where
+        two agents with one key may have the same aim. The intent stays followed until its block is final, also when
+        the wait is cancelled or ends after `wait_s` (NotMinedYet). `succeeded` of the outcome is False when the mined
+        transaction reverted. Raises Reverted when the simulation refuses or, later, when the intent was given up since
+        it would revert now; FeeTooHigh, OutOfFunds, KeyBusy (another process sends for this key) and Transient while
+        nothing was recorded or sent.
         """
-        async with self._sending:
-            intent = await self._live(purpose) or await self._begin(purpose, call, max_gas_price)
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._follow(intent).waiters.append(waiter)
-        await waiter
+        try:
+            async with self._sending:
+                self._check_key()
+                intent = await self._live(purpose)
+                if intent is None:
+                    intent, answer = await self._offers.begin(
+                        purpose, call, limit, gas=gas, replace_after_s=replace_after_s, alone=alone
+                    )
+                    self._follower.offered(intent, answer)
+                elif (intent.limit, intent.replace_after_s) != (limit, replace_after_s):
+                    intent = await self._store.set_limit(intent.id, limit, replace_after_s)
+                if intent.state is not IntentState.PENDING:
+                    return _answer(intent)
+                waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._waiters.setdefault(intent.id, []).append(waiter)
+        finally:
+            self._nudged.set()  # also when cancelled: it may have been recorded by then
+        try:
+            async with asyncio.timeout(wait_s):
+                await waiter
+        except TimeoutError as error:
+            because = next((w.because for w in self.waiting if w.purpose == purpose), "")
+            raise NotMinedYet(f"sent, and {because or 'no block has taken it yet'}") from error
         return _answer(await self._store.get(intent.id))
 
-    async def resume(self) -> tuple[Intent, ...]:
-        """Look once at every intent that an earlier life left unsettled; what each has become.
+    async def allow(self, purpose: str, limit: SpendLimit) -> None:
+        """Let the live intent of a purpose cost this from now on; does nothing where there is none."""
+        async with self._sending:
+            intent = await self._live(purpose)
+            if intent is not None and intent.limit != limit:
+                await self._store.set_limit(intent.id, limit, intent.replace_after_s)
+                self._nudged.set()
 
-        Those still pending were sent again as they were and stay followed.
-        """
-        before = await self._store.pending()
-        for intent in before:
-            await self._look(intent.id)
+    async def resume(self) -> tuple[Intent, ...]:
+        """Look once, now, at every intent that is not settled; what each has become. Raises KeyBusy, Transient."""
+        self._check_key()
+        before = await self._store.live()
+        await self._follower.look()
         return tuple([await self._store.get(intent.id) for intent in before])
 
     async def outcome(self, purpose: str) -> TransactionOutcome | None:
-        """How the latest intent of a purpose ended: None while it is live or where there was none.
+        """How the latest intent of a purpose ended: None while it is in no block or where there was none.
 
         Raises Reverted when it was abandoned.
         """
@@ -136,205 +235,127 @@ class Transactions:
         return await self._store.latest(purpose)
 
     async def pending(self) -> tuple[Intent, ...]:
-        """Every unsettled intent, in the order of nonces."""
-        return tuple(await self._store.pending())
+        """Every intent that is in no block yet, in the order of nonces."""
+        return tuple(intent for intent in await self._store.live() if intent.state is IntentState.PENDING)
+
+    async def live(self) -> tuple[Intent, ...]:
+        """Every intent that is followed, in the order of nonces: in no block yet, or in one that may still go."""
+        return tuple(await self._store.live())
+
+    async def settled(self, after: int, limit: int = 100) -> tuple[Intent, ...]:
+        """What was settled for good after place `after` in the order of settlement, `limit` at most.
+
+        Mined ones, failed or not, and abandoned ones; `outcome` says what each has cost, None for those that cost
+        nothing. The next call goes on from the last one's `settled`.
+        """
+        return tuple(await self._store.settled(after, limit))
+
+    # The key
+
+    def _check_key(self) -> None:
+        if not self._lease.is_held:
+            raise KeyBusy(self.standing_by or f"the lease of {self.address} has run out; nothing was sent")
+
+    async def _take_key(self) -> None:
+        """Take or renew the key's lease, and say why where another has it."""
+        had = self._lease.is_held
+        if await self._lease.take():
+            if not had:
+                log.info("key.held", extra={"key": self.address, "holder": self._lease.holder})
+                self._nudged.set()
+            self.standing_by = None
+            if not had:
+                self._tell()
+            return
+        other = await self._lease.other_holder()
+        because = (
+            f"another process ({other.holder if other else 'ended just now'}) sends for {self.address}; this one "
+            "stands by and takes over when it ends; give each process a key of its own to have both send"
+        )
+        if because != self.standing_by:
+            log.warning("key.standing_by", extra={"key": self.address, "because": because})
+        self.standing_by = because
+        self._follower.forget()
+        self._wake_all(KeyBusy(because))
+        self._tell()
+
+    async def _keep_key(self) -> None:
+        due_s = self._lease.renew_after_s
+        wait_s = due_s if self._lease.is_held else min(_STANDBY_LOOK_S, due_s)
+        while True:
+            await asyncio.sleep(wait_s)
+            try:
+                await self._take_key()
+                wait_s = due_s if self._lease.is_held else min(_STANDBY_LOOK_S, due_s)
+            except Transient as error:
+                log.warning("key.not_renewed", extra={"key": self.address, "error": str(error)})
+                wait_s = min(_STANDBY_LOOK_S, due_s)
+                if not self._lease.is_held:
+                    self.standing_by = f"the lease of {self.address} cannot be renewed: {error}"
+                    self._tell()
+
+    # Following
+
+    async def _follow(self) -> None:
+        wait_s = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(wait_s or None):
+                    await self._nudged.wait()
+                wait_s = _FIRST_LOOK_S / 2
+            except TimeoutError:
+                pass
+            self._nudged.clear()
+            if not self._lease.is_held:
+                wait_s = 0.0  # until the key is ours
+                continue
+            try:
+                is_idle = await self._follower.look()
+            except LivefleetError as error:  # also endpoints of another chain: what was recorded is not given up
+                self._failed(error)
+                wait_s = _FAILED_LOOK_S
+                continue
+            self.last_error = None
+            self._tell()
+            wait_s = 0.0 if is_idle else min(max(2 * wait_s, _FIRST_LOOK_S), self._policy.poll_s)
+
+    def _tell(self) -> None:
+        """Say whether what was recorded moves."""
+        if self._report is None:
+            return
+        stuck = [waiting for waiting in self.waiting if waiting.because]
+        if self.standing_by is not None:
+            status, reason, text = Status.UNKNOWN, "StandingBy", self.standing_by
+        elif stuck:
+            more = f"; {len(stuck) - 1} more wait" if len(stuck) > 1 else ""
+            status, reason, text = Status.FALSE, "Waiting", f"{stuck[0].purpose}: {stuck[0].because}{more}"
+        else:
+            status, reason, text = Status.TRUE, "NothingIsStuck", f"{len(self.waiting)} transactions are under way"
+        self._report(Condition(TRANSACTIONS_MOVE, status, reason, text, subject=self.address, gates_ready=False))
 
     async def _live(self, purpose: str) -> Intent | None:
         latest = await self._store.latest(purpose)
-        return latest if latest is not None and latest.state is IntentState.PENDING else None
+        return latest if latest is not None and latest.is_live else None
 
-    async def _begin(self, purpose: str, call: Call, max_gas_price: Wei) -> Intent:
-        await self._rpc.simulate(call, self.address)
-        gas = await self._rpc.estimate_gas(call, self.address) * self._policy.gas_margin_percent // 100
-        base_fee, tip, balance, nonce = await self._market()
-        ceiling = self._ceiling(max_gas_price)
-        fees = first_fees(base_fee=base_fee, tip=tip, ceiling=ceiling)
-        if fees is None:
-            raise FeeTooHigh(gas_price=base_fee + tip, limit=ceiling)
-        if balance < gas * fees.max_fee + call.value:
-            raise OutOfFunds(
-                f"{self.address} holds {balance} wei; {purpose} may take {gas * fees.max_fee + call.value}",
-                retry_after_s=60.0,
-            )
-        used = [intent.nonce for intent in await self._store.pending()]
-        attempt = await self._sign(call, nonce=max([nonce, *(n + 1 for n in used)]), gas=gas, fees=fees)
-        intent = await self._store.record(purpose, call, max_gas_price, attempt, created_at=self._clock.now())
-        log.info("transaction.recorded", extra=_facts(intent, attempt))
-        await self._broadcast(intent, attempt)
-        return intent
-
-    async def _sign(self, call: Call, *, nonce: int, gas: int, fees: Fees) -> Attempt:
-        raw = await self._signer.sign_transaction(
-            {
-                "type": 2,
-                "chainId": self._chain_id,
-                "nonce": nonce,
-                "to": call.to,
-                "data": call.data,
-                "value": int(call.value),
-                "gas": gas,
-                "maxFeePerGas": int(fees.max_fee),
-                "maxPriorityFeePerGas": int(fees.tip),
-            }
-        )
-        return Attempt(
-            tx_hash=keccak256(raw),
-            nonce=nonce,
-            raw=raw,
-            gas=gas,
-            max_fee=fees.max_fee,
-            tip=fees.tip,
-            signed_at=self._clock.now(),
-        )
-
-    async def _broadcast(self, intent: Intent, attempt: Attempt) -> None:
-        """Offer an attempt to the node. What it says is logged and not believed: the next look asks the chain."""
-        try:
-            await self._rpc.request("eth_sendRawTransaction", "0x" + attempt.raw.hex())
-        except (Transient, Reverted) as error:
-            log.warning("transaction.not_taken", extra=_facts(intent, attempt) | {"error": str(error)})
-        else:
-            log.info("transaction.sent", extra=_facts(intent, attempt))
-
-    def _follow(self, intent: Intent) -> _Followed:
-        if intent.id in self._followed:
-            return self._followed[intent.id]
-        followed = self._followed[intent.id] = _Followed()
-
-        def on_failure(error: BaseException) -> None:
-            if isinstance(error, Terminal):
-                self._wake(intent.id, error)
-
-        async def follow() -> None:
-            while not await self._look(intent.id):  # noqa: ASYNC110 -- polls the chain, which signals nothing
-                await asyncio.sleep(self._policy.poll_s)
-
-        async def supervised() -> None:
-            waits = Backoff(first_s=self._policy.poll_s)
-            try:
-                await run_duty(f"transaction {intent.purpose}", follow, on_failure=on_failure, backoff=waits)
-            finally:
-                self._followed.pop(intent.id, None)
-
-        followed.task = self._group.create_task(supervised())
-        return followed
-
-    async def _look(self, intent_id: int) -> bool:
-        """Ask the chain what became of an intent and do the next thing; whether it is settled."""
-        followed = self._followed.get(intent_id) or _Followed()
-        async with followed.looking:
-            intent = await self._store.get(intent_id)
-            settled = intent.state is not IntentState.PENDING or await self._look_at(intent, followed)
-        if settled:
-            self._wake(intent_id)
-        return settled
-
-    async def _look_at(self, intent: Intent, followed: _Followed) -> bool:
-        last = intent.attempts[-1]
-        *receipts, mined_nonce, known = await self._rpc.batch(
-            [
-                *(("eth_getTransactionReceipt", ("0x" + attempt.tx_hash.hex(),)) for attempt in intent.attempts),
-                ("eth_getTransactionCount", (self.address, "latest")),
-                ("eth_getTransactionByHash", ("0x" + last.tx_hash.hex(),)),
-            ]
-        )
-        for receipt in receipts:
-            if receipt is not None:
-                await self._settle(intent, _outcome(receipt))
-                return True
-        if int(mined_nonce, 16) > intent.nonce:
-            followed.looks_without_receipt += 1
-            if followed.looks_without_receipt < _LOOKS_BEFORE_LOST:
-                return False
-            followed.looks_without_receipt = 0
-            return await self._move_or_abandon(intent)
-        followed.looks_without_receipt = 0
-        if known is None:
-            await self._broadcast(intent, last)
-        if self._clock.now() - last.signed_at >= self._policy.replace_after_s:
-            await self._replace(intent)
-        return False
-
-    async def _settle(self, intent: Intent, outcome: TransactionOutcome) -> None:
-        await self._store.settle(intent.id, outcome)
-        log.info(
-            "transaction.mined",
-            extra={
-                "purpose": intent.purpose,
-                "tx": "0x" + outcome.tx_hash.hex(),
-                "succeeded": outcome.succeeded,
-                "gas_used": outcome.gas_used,
-                "block": outcome.block_number,
-            },
-        )
-
-    async def _move_or_abandon(self, intent: Intent) -> bool:
-        """Another transaction has its nonce: take the next, or give up where it would revert; whether it is settled."""
-        async with self._sending:
-            try:
-                await self._rpc.simulate(intent.call, self.address)
-            except Reverted as error:
-                await self._store.abandon(intent.id, error.reason)
-                log.warning("transaction.abandoned", extra={"purpose": intent.purpose, "reason": error.reason})
-                return True
-            base_fee, tip, _, nonce = await self._market()
-            fees = first_fees(base_fee=base_fee, tip=tip, ceiling=self._ceiling(intent.max_gas_price))
-            if fees is None:
-                return False
-            used = [other.nonce for other in await self._store.pending() if other.id != intent.id]
-            attempt = await self._sign(
-                intent.call, nonce=max([nonce, *(n + 1 for n in used)]), gas=intent.attempts[-1].gas, fees=fees
-            )
-            moved = await self._store.add_attempt(intent.id, attempt)
-            log.warning("transaction.nonce_lost", extra=_facts(moved, attempt) | {"lost": intent.nonce})
-            await self._broadcast(moved, attempt)
-        return False
-
-    async def _replace(self, intent: Intent) -> None:
-        """Offer more for the same nonce, within the ceiling and the number of tries."""
-        here = [attempt for attempt in intent.attempts if attempt.nonce == intent.nonce]
-        last = here[-1]
-        if len(here) > self._policy.max_replacements:
-            return
-        base_fee, tip, _, _ = await self._market()
-        fees = replacement_fees(
-            Fees(last.max_fee, last.tip), base_fee=base_fee, tip=tip, ceiling=self._ceiling(intent.max_gas_price)
-        )
-        if fees is None:
-            return
-        attempt = await self._sign(intent.call, nonce=intent.nonce, gas=last.gas, fees=fees)
-        replaced = await self._store.add_attempt(intent.id, attempt)
-        log.warning("transaction.replaced", extra=_facts(replaced, attempt))
-        await self._broadcast(replaced, attempt)
-
-    async def _market(self) -> tuple[Wei, Wei, int, int]:
-        """Base fee, tip, the signer's balance and the next nonce that the node would take."""
-        block, balance, nonce, price = await self._rpc.batch(
-            [
-                ("eth_getBlockByNumber", ("latest", False)),
-                ("eth_getBalance", (self.address, "latest")),
-                ("eth_getTransactionCount", (self.address, "pending")),
-                ("eth_gasPrice", ()),
-            ]
-        )
-        base_fee = int(block.get("baseFeePerGas") or "0x0", 16)
-        return Wei(base_fee), Wei(await self._tip(base_fee, int(price, 16))), int(balance, 16), int(nonce, 16)
-
-    async def _tip(self, base_fee: int, gas_price: int) -> int:
-        try:
-            return int(await self._rpc.request("eth_maxPriorityFeePerGas"), 16)
-        except NodeError:
-            return max(gas_price - base_fee, 0)
-
-    def _ceiling(self, max_gas_price: Wei) -> Wei:
-        limits = [limit for limit in (max_gas_price, self._policy.fee_ceiling) if limit]
-        return min(limits, default=Wei(0))
+    def _failed(self, error: BaseException) -> None:
+        text = str(error) if isinstance(error, LivefleetError) else f"{type(error).__name__}: {error}"
+        if self.last_error is None:
+            log.warning("transactions.not_seen", extra={"key": self.address, "error": text})
+        self.last_error = text
 
     def _wake(self, intent: int, error: LivefleetError | None = None) -> None:
-        followed = self._followed.get(intent)
-        for waiter in followed.waiters if followed else ():
+        for waiter in self._waiters.pop(intent, ()):
             if not waiter.done():
                 waiter.set_exception(error) if error else waiter.set_result(None)
+
+    def _wake_all(self, error: LivefleetError) -> None:
+        for intent in tuple(self._waiters):
+            self._wake(intent, error)
+
+
+def new_holder() -> str:
+    """A name for this process among those that may want a lease: told to people, the same for nobody else."""
+    return f"{socket.gethostname()} pid {os.getpid()} {secrets.token_hex(4)}"
 
 
 def _answer(intent: Intent) -> TransactionOutcome:
@@ -342,29 +363,3 @@ def _answer(intent: Intent) -> TransactionOutcome:
         raise Reverted(intent.abandoned_because)
     assert intent.outcome is not None
     return intent.outcome
-
-
-def _outcome(receipt: dict[str, Any]) -> TransactionOutcome:
-    return TransactionOutcome(
-        tx_hash=_raw(receipt["transactionHash"]),
-        succeeded=int(receipt["status"], 16) == 1,
-        gas_used=int(receipt["gasUsed"], 16),
-        effective_gas_price=Wei(int(receipt["effectiveGasPrice"], 16)),
-        block_number=int(receipt["blockNumber"], 16),
-        logs=tuple(
-            (
-                checksum_address(_raw(entry["address"])),
-                tuple(_raw(topic) for topic in entry["topics"]),
-                _raw(entry["data"]),
-            )
-            for entry in receipt["logs"]
-        ),
-    )
-
-
-def _raw(text: str) -> bytes:
-    return bytes.fromhex(text[2:])
-
-
-def _facts(intent: Intent, attempt: Attempt) -> dict[str, Any]:
-    return {"purpose": intent.purpose, "nonce": attempt.nonce, "tx": "0x" + attempt.tx_hash.hex()}
