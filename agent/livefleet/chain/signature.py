@@ -11,7 +11,16 @@ from coincurve.context import GLOBAL_CONTEXT
 
 from livefleet.kernel import Address
 
-__all__ = ["checksum_address", "keccak256", "personal_hash", "recover_address", "sign_hash", "verify"]
+__all__ = [
+    "checksum_address",
+    "keccak256",
+    "personal_hash",
+    "personal_message",
+    "recover_address",
+    "recover_signer",
+    "sign_hash",
+    "verify",
+]
 
 _HALF_ORDER = bytes.fromhex("7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0")
 _PREFIX = b"\x19Ethereum Signed Message:\n32"
@@ -31,11 +40,16 @@ def keccak256(*parts: bytes) -> bytes:
     return bytes(digest.digest())
 
 
-def personal_hash(message: bytes) -> bytes:
-    """EIP-191 personal hash of a 32-byte message. Raises ValueError for another length."""
+def personal_message(message: bytes) -> bytes:
+    """A 32-byte message with its EIP-191 prefix. Raises ValueError for another length."""
     if len(message) != 32:
         raise ValueError(f"a message of 32 bytes is signed, not {len(message)}")
-    return keccak256(_PREFIX + message)
+    return _PREFIX + message
+
+
+def personal_hash(message: bytes) -> bytes:
+    """EIP-191 personal hash of a 32-byte message. Raises ValueError for another length."""
+    return keccak256(personal_message(message))
 
 
 def sign_hash(key: PrivateKey, message: bytes) -> bytes:
@@ -46,13 +60,18 @@ def sign_hash(key: PrivateKey, message: bytes) -> bytes:
 
 def recover_address(message: bytes, signature: bytes) -> bytes | None:
     """The 20 address bytes that signed the 32-byte `message`, or None where the signature breaks a rule."""
+    return recover_signer(personal_hash(message), signature)
+
+
+def recover_signer(digest: bytes, signature: bytes) -> bytes | None:
+    """The 20 address bytes that signed a 32-byte digest as it is, or None where the signature breaks a rule."""
     if len(signature) != 65 or signature[64] not in (27, 28) or signature[32:64] > _HALF_ORDER:
         return None
     context = GLOBAL_CONTEXT.ctx
     parsed, public = ffi.new(_SIGNATURE), ffi.new(_PUBLIC_KEY)
     if not lib.secp256k1_ecdsa_recoverable_signature_parse_compact(context, parsed, signature, signature[64] - 27):
         return None
-    if not lib.secp256k1_ecdsa_recover(context, public, parsed, personal_hash(message)):
+    if not lib.secp256k1_ecdsa_recover(context, public, parsed, digest):
         return None
     point = ffi.new(_UNCOMPRESSED)
     lib.secp256k1_ec_pubkey_serialize(context, point, ffi.new(_LENGTH, 65), public, _EC_UNCOMPRESSED)
