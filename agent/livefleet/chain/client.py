@@ -1,5 +1,6 @@
 """The protocol's contracts on one chain, found through the Controller."""
 
+import logging
 from types import TracebackType
 from typing import Self
 
@@ -12,6 +13,7 @@ from livefleet.chain.contracts import (
     ServiceRegistry,
     TicketBroker,
 )
+from livefleet.chain.contracts.contract import Contract
 from livefleet.chain.errors import NoProtocol
 from livefleet.chain.rpc import Rpc
 from livefleet.chain.signature import checksum_address
@@ -20,6 +22,8 @@ from livefleet.spec import Network, NetworkName
 
 __all__ = ["ChainClient", "connect"]
 
+log = logging.getLogger(__name__)
+
 ARBITRUM_ONE_CHAIN_ID = 42161
 ARBITRUM_ONE_CONTROLLER = Address("0xD8E8328501E9645d16Cf49539efC04f734606ee4")
 ARBITRUM_ONE_AI_REGISTRY = Address("0x04C0b249740175999E5BF5c9ac1dA92431EF34C5")
@@ -27,6 +31,8 @@ ARBITRUM_ONE_AI_REGISTRY = Address("0x04C0b249740175999E5BF5c9ac1dA92431EF34C5")
 
 _NAMES = ("LivepeerToken", "BondingManager", "TicketBroker", "RoundsManager", "ServiceRegistry", "Minter")
 _AI_REGISTRY = "AIServiceRegistry"
+_LAG_BLOCKS = 40  # ten seconds of Arbitrum One: what differs between nodes that are well is less
+_LAG_BLOCKS_LOCAL = 2
 
 
 class ChainClient:
@@ -51,6 +57,29 @@ class ChainClient:
         self.services = ServiceRegistry(rpc, addresses["ServiceRegistry"])
         self.ai_services = ServiceRegistry(rpc, ai_registry) if ai_registry else None
 
+    async def look_up_again(self) -> tuple[str, ...]:
+        """Ask the Controller again; readers go over to new addresses at once, all of them together.
+
+        Returns the names of contracts that have moved. Calls that were encoded before still go to the old ones.
+        """
+        readers: dict[str, Contract] = {
+            "LivepeerToken": self.token,
+            "BondingManager": self.bonding,
+            "TicketBroker": self.broker,
+            "RoundsManager": self.rounds,
+            "ServiceRegistry": self.services,
+            "Minter": self.minter,
+        }
+        found = await self.controller.addresses(tuple(readers))
+        moved = {name: address for name, address in found.items() if address != readers[name].address}
+        for name, address in moved.items():
+            if address == ZERO_ADDRESS:
+                log.error("chain.contract_gone", extra={"contract": name, "kept": readers[name].address})
+                continue
+            log.warning("chain.contract_moved", extra={"contract": name, "old": readers[name].address, "new": address})
+            readers[name].address = address
+        return tuple(name for name, address in moved.items() if address != ZERO_ADDRESS)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -68,7 +97,13 @@ async def connect(network: Network, *, timeout_s: float = 20.0, clock: Clock | N
     answers.
     """
     chain_id, controller_address = _identity(network)
-    rpc = Rpc(network.rpc, chain_id=chain_id, timeout_s=timeout_s, clock=clock)
+    rpc = Rpc(
+        network.endpoints,
+        chain_id=chain_id,
+        timeout_s=timeout_s,
+        lag_blocks=_LAG_BLOCKS if network.name is NetworkName.ARBITRUM_ONE else _LAG_BLOCKS_LOCAL,
+        clock=clock,
+    )
     try:
         return await _look_up(network, rpc, controller_address)
     except BaseException:

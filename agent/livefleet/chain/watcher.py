@@ -1,103 +1,124 @@
-"""One look at the chain that all duties share: polled, batched, cached.
+"""One look at the chain that all duties share: paced by what is awaited, batched, cached, and safe from forks.
 
-A look costs one small request while the block stays the same and one batch when it moved. Senders with funds, and the
-orchestrator, ride along in that batch when they were asked about lately, so that a payment does not wait for the node.
-What strangers ask about is bounded, see `inquiries`.
+A look costs one small request while nothing but time has passed, and one batch where contracts have to be read again
+(`head_reader`). How often: `pace`. Who rides along: `riders`. What becomes of it when blocks are replaced: `ancestry`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Self
 
+from livefleet.chain.ancestry import Ancestry, Reorganisation, SeenBlock
 from livefleet.chain.client import ChainClient
-from livefleet.chain.contracts.bonding_manager import IS_ACTIVE_TRANSCODER, POOL_SIZE
-from livefleet.chain.contracts.rounds_manager import (
-    BLOCK_HASH_FOR_ROUND,
-    BLOCK_NUM,
-    CURRENT_ROUND,
-    LAST_INITIALIZED_ROUND,
-)
-from livefleet.chain.inquiries import Inquiries
+from livefleet.chain.head_reader import HeadReader
+from livefleet.chain.last_look import LastLook
 from livefleet.chain.models import ChainHead, SenderInfo
-from livefleet.chain.rpc import Read
-from livefleet.kernel import (
-    Address,
-    Backoff,
-    BlockNumber,
-    Clock,
-    LivefleetError,
-    Round,
-    SystemClock,
-    Transient,
-    Wei,
-    run_duty,
-)
+from livefleet.chain.pace import Pace
+from livefleet.chain.riders import Riders
+from livefleet.chain.rpc import EndpointHealth, Header
+from livefleet.kernel import Address, Backoff, BlockNumber, Clock, LivefleetError, SystemClock, Transient, run_duty
 
 __all__ = ["ChainWatcher"]
 
-T = TypeVar("T")
+log = logging.getLogger(__name__)
 
-_RIDE_ALONG_S = 120.0  # how long after the last question a sender or orchestrator is still refreshed
-_RIDE_ALONG_LIMIT = 40
-_PAYING_LIMIT = 10_000
+_TEND_EVERY_S = 5.0  # how often it is asked whether endpoints want to be compared
+_ADDRESSES_EVERY_S = 3600.0
+_STUCK_BLOCKS, _STUCK_S = 20, 5.0  # without a block where so many were usual, other endpoints are asked too
+_STUCK_L1_BLOCKS = 3  # and after the time of so many L1 blocks in any case
+_STUCK_EVERY_S = 20.0
+_ANCHOR_EVERY_S = 600.0  # how often the block of the last look is looked for again
+_SETTLING_TRIES = 3
 
-
-@dataclass(slots=True)
-class _Kept(Generic[T]):
-    value: T
-    asked_at: float
+Callback = Callable[[ChainHead], None]
 
 
 class ChainWatcher:
-    """The shared view of the chain. An async context manager; inside it one loop polls.
+    """The shared view of the chain. An async context manager; inside it one loop looks.
 
-    `recipient` is the orchestrator's address that senders' reserve shares are counted for. All methods belong to the
-    event loop that entered it.
+    `recipient` is the orchestrator's address that senders' reserve shares are counted for. `poll_s`: between looks
+    while nobody pays. `confirmations`: blocks that make a block safe. All
+    methods belong to the event loop that entered it.
     """
 
     def __init__(
-        self, client: ChainClient, *, recipient: Address, poll_s: float = 5.0, clock: Clock | None = None
+        self,
+        client: ChainClient,
+        *,
+        recipient: Address,
+        poll_s: float = 5.0,
+        l1_block_s: float = 12.0,
+        confirmations: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self._client = client
-        self._recipient = recipient
-        self._poll_s = poll_s
         self._clock = clock or SystemClock()
+        self._pace = Pace(l1_block_s=l1_block_s, idle_s=poll_s)
+        self._confirmations = confirmations
+        self._riders = Riders(client, recipient, self._clock)
+        self._reader = HeadReader(client, self._riders, self._clock)
+        self._ancestry = Ancestry()
+        self._header: Header | None = None
         self._head: ChainHead | None = None
-        self._block = -1
-        self._hashes_of = Round(0)
-        self._senders: dict[Address, _Kept[SenderInfo]] = {}
-        self._actives: dict[Address, _Kept[bool]] = {}
-        self._paying: dict[Address, None] = {}  # senders that had funds, the latest last
-        self._asked_senders: Inquiries[SenderInfo] = Inquiries("senders", self._clock)
-        self._asked_actives: Inquiries[bool] = Inquiries("orchestrators", self._clock)
-        self._listeners: list[Callable[[ChainHead], None]] = []
+        now = self._clock.monotonic()
+        self._looked_at = self._l1_since = self._round_since = now
+        self._anchored_at = self._addresses_at = now
+        self._compared_at = now - _STUCK_EVERY_S
+        self._listeners: list[Callback] = []
+        self._round_listeners: list[Callback] = []
         self._waiting: list[asyncio.Future[ChainHead]] = []
+        self._wishes: list[float] = []
+        self._awaited: set[BlockNumber] = set()
+        self._replan = asyncio.Event()
+        self._looking = asyncio.Lock()
         self._group = asyncio.TaskGroup()
-        self._loop_task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.last_error: str | None = None
         """Why the last look failed; None after one that worked."""
+        self.looks = 0
+        """Looks that worked, since the start; for reading only."""
+        self.reorganisations = 0
+        """Times that blocks which were seen were replaced, since the start; for reading only."""
+        self.last_reorganisation: Reorganisation | None = None
+        """The last of them; for reading only."""
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
-        self._loop_task = self._group.create_task(
-            run_duty("chain.watcher", self.run, on_failure=self._failed, backoff=Backoff(first_s=1.0, cap_s=30.0))
-        )
+        for name, duty in (("chain.watcher", self.run), ("chain.endpoints", self._tend)):
+            backoff = Backoff(first_s=0.5, cap_s=10.0)
+            self._tasks.append(self._group.create_task(run_duty(name, duty, on_failure=self._failed, backoff=backoff)))
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._loop_task is not None:
-            self._loop_task.cancel()
+        for task in self._tasks:
+            task.cancel()
         await self._group.__aexit__(None, None, None)
 
     async def run(self) -> None:
         """Look for ever. Raises what a look raises; whoever entered the watcher has it restarted."""
         while True:
-            await self.look()
-            await asyncio.sleep(self._poll_s)
+            await self._look(thoroughly=False)
+            await self._pause()
+
+    @property
+    def l1_block_s(self) -> float:
+        """Seconds that an L1 block takes."""
+        return self._pace.l1_block_s
+
+    @property
+    def endpoints(self) -> tuple[EndpointHealth, ...]:
+        """What the chain is seen through."""
+        return self._client.rpc.endpoints
+
+    @property
+    def safe_block(self) -> int:
+        """The newest of the node's own (L2) blocks that no reorganisation is expected to replace. Raises Transient."""
+        return max(0, self.head().block - self._confirmations)
 
     def head(self) -> ChainHead:
         """The chain as last seen. Raises Transient before the first look."""
@@ -105,56 +126,56 @@ class ChainWatcher:
             raise Transient(f"the chain was not seen yet: {self.last_error or 'first look under way'}")
         return self._head
 
+    def last_look(self) -> LastLook:
+        """The last look and its age. Raises Transient before the first."""
+        return LastLook(self.head(), self._clock.monotonic() - self._looked_at, self.l1_block_s)
+
+    def present(self) -> ChainHead:
+        """The chain to quote and take payments by: as last seen, reckoned on while looks fail.
+
+        Raises Transient once the last look is too old to be safe (see `last_look`).
+        """
+        if self.last_error is None:
+            return self.head()
+        last = self.last_look()
+        if not last.is_safe:
+            raise Transient(f"the chain was last seen {last.age_s:.0f} s ago, too long for payments: {self.last_error}")
+        return last.reckoned()
+
     async def sender_info(self, sender: Address) -> SenderInfo:
         """A sender's funds as of the last look.
 
         Raises Transient when they cannot be read, and for a sender that never had any while too many such ask.
         """
-        kept = self._senders.get(sender)
-        if kept is None:
-
-            async def read() -> SenderInfo:
-                return await self._client.broker.sender_info(sender, self._recipient, block=self._block_seen())
-
-            info = await self._asked_senders.ask(sender, read, known=sender in self._paying)
-            if not _has_funds(info):
-                return info
-            self.know([sender])
-            kept = self._senders.setdefault(sender, _Kept(info, 0.0))
-        kept.asked_at = self._clock.monotonic()
-        return kept.value
+        was_active = self._riders.are_aboard
+        info = await self._riders.sender_info(sender, self.head().block)
+        if not was_active and self._riders.are_aboard:
+            self._replan.set()
+        return info
 
     async def is_active(self, address: Address) -> bool:
         """Whether an orchestrator is active in the current round, as of the last look.
 
         Raises Transient when it cannot be read, and for another than `recipient` while too many such are asked about.
         """
-        kept = self._actives.get(address)
-        if kept is None:
-
-            async def read() -> bool:
-                return await self._client.bonding.is_active(address, block=self._block_seen())
-
-            ours = address == self._recipient
-            active = await self._asked_actives.ask(address, read, known=ours)
-            if not ours:
-                return active
-            kept = self._actives.setdefault(address, _Kept(active, 0.0))
-        kept.asked_at = self._clock.monotonic()
-        return kept.value
+        return await self._riders.is_active(address, self.head().block)
 
     def know(self, senders: Iterable[Address]) -> None:
         """These have paid before: they are always asked about."""
-        for sender in senders:
-            self._paying.pop(sender, None)
-            self._paying[sender] = None
-        while len(self._paying) > _PAYING_LIMIT:
-            del self._paying[next(iter(self._paying))]
+        self._riders.know(senders)
 
-    def subscribe(self, callback: Callable[[ChainHead], None]) -> Callable[[], None]:
-        """Call `callback(head)` when the L1 block or the round moved; it only means `look now`. Returns how to stop."""
+    def subscribe(self, callback: Callback) -> Callable[[], None]:
+        """Call `callback(head)` when the L1 block or the round moved, or blocks were replaced.
+
+        It only means `look now`. Returns how to stop.
+        """
         self._listeners.append(callback)
         return lambda: self._listeners.remove(callback)
+
+    def subscribe_rounds(self, callback: Callback) -> Callable[[], None]:
+        """The same, when a round began or was initialised, or blocks were replaced."""
+        self._round_listeners.append(callback)
+        return lambda: self._round_listeners.remove(callback)
 
     async def wait_for_change(self) -> ChainHead:
         """Wait for the next L1 block or round and return the head then."""
@@ -165,107 +186,176 @@ class ChainWatcher:
         finally:
             self._waiting.remove(waiter)
 
+    @contextmanager
+    def quicken(self, *, every_s: float = 1.0) -> Iterator[None]:
+        """Look at least that often while the block runs: something of ours is under way."""
+        self._wishes.append(every_s)
+        self._replan.set()
+        try:
+            yield
+        finally:
+            self._wishes.remove(every_s)
+
+    def expect(self, l1_block: BlockNumber) -> None:
+        """Look often when this L1 block is near: something can be done from it on."""
+        if self._head is None or l1_block > self._head.l1_block:
+            self._awaited.add(l1_block)
+            self._replan.set()
+
     async def look(self) -> ChainHead:
-        """Look once, now. Raises Transient, NodeError."""
-        raw_block, raw_price = await self._client.rpc.batch([("eth_blockNumber", ()), ("eth_gasPrice", ())])
-        block, price = int(raw_block, 16), Wei(int(raw_price, 16))
-        head = await self._read_head(block, price)
-        before, self._head, self._block = self._head, head, block
+        """Look once, now, and read everything. Raises Transient, NodeError."""
+        return await self._look(thoroughly=True)
+
+    async def _look(self, *, thoroughly: bool) -> ChainHead:
+        async with self._looking:
+            header, found = await self._settled(thoroughly=thoroughly)
+            if found is not None:
+                self._drop(found)
+            head = await self._reader.read(header, thoroughly=thoroughly or found is not None)
+            self._ancestry.add(header, self._clock.monotonic())
+            self._header = header
+            self._take(head, told_anyway=found is not None)
+            return head
+
+    async def _settled(self, *, thoroughly: bool) -> tuple[Header, Reorganisation | None]:
+        """The newest block, and what it replaced. Endpoints that are alone with what they say are left out."""
+        for _ in range(_SETTLING_TRIES):
+            header, newest = await self._newest(), self._ancestry.newest
+            if newest is not None and newest.hash == header.hash and self._is_stuck(newest):
+                await self._compare_endpoints(newest.number)
+                continue
+            if newest is None or newest.hash == header.hash:
+                return header, None
+            if not self._ancestry.contradicts(header) and (
+                not self._is_anchor_due(thoroughly) or await self._lowest_replaced([newest]) is None
+            ):
+                return header, None
+            await self._compare_endpoints(min(newest.number, header.number))
+            lowest = await self._lowest_replaced(self._ancestry.seen())
+            if lowest is not None:
+                kept = self._ancestry.below(lowest - 1)
+                found = Reorganisation(kept.number if kept is not None else -1, newest.number)
+                return await self._client.rpc.latest(), found
+        raise Transient("the endpoints disagree about blocks that were seen; a later look may tell who is right")
+
+    async def _newest(self) -> Header:
+        """The newest block, and none below those seen unless the chain itself has changed."""
+        newest, seen = self._ancestry.newest, self._header
+        if newest is None or seen is None:
+            return await self._client.rpc.latest()
+        lag = self._client.rpc.lag_blocks
+        header = await self._client.rpc.latest(at_least=newest.number - lag)
+        if header.number >= newest.number or self._ancestry.contradicts(header):
+            return header
+        if header.number < newest.number - lag:
+            raise Transient(f"every endpoint is behind: at block {header.number}, and {newest.number} was seen before")
+        return seen  # nodes behind one name differ by as much
+
+    def _is_anchor_due(self, thoroughly: bool) -> bool:
+        now = self._clock.monotonic()
+        if not thoroughly and now - self._anchored_at < _ANCHOR_EVERY_S:
+            return False
+        self._anchored_at = now
+        return True
+
+    async def _lowest_replaced(self, seen: Sequence[SeenBlock]) -> int | None:
+        """The lowest of these blocks in whose place another one stands; None where there is none.
+
+        A block that is not there proves nothing: who answers may be behind.
+        """
+        found = await self._client.rpc.headers([block.number for block in seen])
+        pairs = zip(seen, found, strict=True)
+        return min((b.number for b, header in pairs if header is not None and header.hash != b.hash), default=None)
+
+    async def _compare_endpoints(self, number: int) -> None:
+        self._compared_at = self._clock.monotonic()
+        anchor = self._ancestry.below(number)
+        if anchor is None:
+            await self._client.rpc.survey()
+        else:
+            await self._client.rpc.survey(anchor.number, anchor.hash)
+
+    def _drop(self, found: Reorganisation) -> None:
+        self._ancestry.drop_above(found.kept)
+        self._reader.forget()
+        self.reorganisations += 1
+        self.last_reorganisation = found
+        log.warning("chain.reorganised", extra={"kept_block": found.kept, "dropped_block": found.dropped})
+
+    def _take(self, head: ChainHead, *, told_anyway: bool) -> None:
+        before, self._head = self._head, head
         self.last_error = None
-        if before is None or _mark(before) != _mark(head):
-            self._tell(head)
-        return head
+        self.looks += 1
+        now = self._looked_at = self._clock.monotonic()
+        if before is None or before.l1_block != head.l1_block:
+            self._l1_since = now
+            self._awaited = {block for block in self._awaited if block > head.l1_block}
+        round_moved = before is None or _round(before) != _round(head)
+        if before is None or before.current_round != head.current_round:
+            self._round_since = now
+        if told_anyway or round_moved or before is None or before.l1_block != head.l1_block:
+            self._tell(self._listeners, head)
+            for waiter in self._waiting:
+                if not waiter.done():
+                    waiter.set_result(head)
+        if told_anyway or round_moved:
+            self._tell(self._round_listeners, head)
 
-    async def _read_head(self, block: int, gas_price: Wei) -> ChainHead:
-        if self._head is not None and block == self._block:
-            before = self._head
-            return ChainHead(
-                l1_block=before.l1_block,
-                current_round=before.current_round,
-                last_initialized_round=before.last_initialized_round,
-                round_block_hash=before.round_block_hash,
-                previous_round_block_hash=before.previous_round_block_hash,
-                pool_size=before.pool_size,
-                gas_price=gas_price,
-                seen_at=self._clock.now(),
-            )
-        rounds, bonding = self._client.rounds, self._client.bonding
-        fixed = [
-            rounds.read(BLOCK_NUM),
-            rounds.read(CURRENT_ROUND),
-            rounds.read(LAST_INITIALIZED_ROUND),
-            bonding.read(POOL_SIZE),
-        ]
-        self._asked_senders.forget()
-        self._asked_actives.forget()
-        answers = await self._read_with_riders(fixed, block)
-        (l1_block,), (current,), (initialized,), (pool_size,) = answers[:4]
-        this_hash, previous_hash = answers[4:]
-        if initialized != self._hashes_of:
-            self._hashes_of = Round(initialized)
-            this_hash, previous_hash = await self._client.rpc.read_all(self._hash_reads(), block=block)
-        return ChainHead(
-            l1_block=BlockNumber(l1_block),
-            current_round=Round(current),
-            last_initialized_round=Round(initialized),
-            round_block_hash=this_hash[0],
-            previous_round_block_hash=previous_hash[0],
-            pool_size=pool_size,
-            gas_price=gas_price,
-            seen_at=self._clock.now(),
-        )
-
-    async def _read_with_riders(self, fixed: Sequence[Read], block: int) -> list[tuple[Any, ...]]:
-        """Read `fixed` and the round's hashes; refresh on the way what was asked about lately."""
-        senders, actives = self._lately(self._senders), self._lately(self._actives)
-        core = [*fixed, *self._hash_reads()]
-        broker, bonding = self._client.broker, self._client.bonding
-        reads = [
-            *core,
-            *(bonding.read(IS_ACTIVE_TRANSCODER, address) for address, _ in actives),
-            *(read for sender, _ in senders for read in broker.sender_info_reads(sender, self._recipient)),
-        ]
-        answers = await self._client.rpc.read_all(reads, block=block)
-        own, rest = answers[: len(core)], answers[len(core) :]
-        for _, active in actives:
-            (active.value,), *rest = rest
-        for _, sender_info in senders:
-            funds, claimed, *rest = rest
-            sender_info.value = broker.to_sender_info(funds, claimed)
-        return own
-
-    def _lately(self, kept: dict[Address, _Kept[T]]) -> list[tuple[Address, _Kept[T]]]:
-        """Forget what nobody asks about any more; name what is refreshed, the most recently asked first."""
-        oldest = self._clock.monotonic() - _RIDE_ALONG_S
-        ranked = sorted(kept, key=lambda address: kept[address].asked_at, reverse=True)
-        live = [address for address in ranked if kept[address].asked_at >= oldest][:_RIDE_ALONG_LIMIT]
-        for address in set(ranked) - set(live):
-            del kept[address]
-        return [(address, kept[address]) for address in live]
-
-    def _hash_reads(self) -> list[Read]:
-        previous = max(self._hashes_of - 1, 0)
-        rounds = self._client.rounds
-        return [rounds.read(BLOCK_HASH_FOR_ROUND, number) for number in (self._hashes_of, previous)]
-
-    def _block_seen(self) -> int:
-        self.head()
-        return self._block
-
-    def _tell(self, head: ChainHead) -> None:
-        for waiter in self._waiting:
-            if not waiter.done():
-                waiter.set_result(head)
-        for listener in list(self._listeners):
+    def _tell(self, listeners: list[Callback], head: ChainHead) -> None:
+        for listener in list(listeners):
             listener(head)
+
+    async def _pause(self) -> None:
+        """Until the next look is due; wishes that come meanwhile count from the last look on."""
+        looked_at = self._clock.monotonic()
+        while True:
+            self._replan.clear()
+            now = self._clock.monotonic()
+            wait_s = (
+                looked_at
+                - now
+                + self._pace.next_look_s(
+                    self.head(),
+                    block_age_s=looked_at - self._l1_since,
+                    round_age_s=looked_at - self._round_since,
+                    is_active=self._riders.are_aboard,
+                    wished_s=min(self._wishes, default=None),
+                    awaited=self._awaited,
+                )
+            )
+            if wait_s <= 0:
+                return
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._replan.wait()
+            except TimeoutError:
+                return
+
+    async def _tend(self) -> None:
+        """Compare the endpoints and look the contracts up again, now and then."""
+        while True:
+            await asyncio.sleep(_TEND_EVERY_S)
+            rpc, newest = self._client.rpc, self._ancestry.newest
+            if rpc.wants_survey:
+                await self._compare_endpoints(newest.number - self._confirmations if newest is not None else -1)
+            if self._clock.monotonic() - self._addresses_at > _ADDRESSES_EVERY_S:
+                self._addresses_at = self._clock.monotonic()
+                if await self._client.look_up_again():
+                    self._reader.forget()
+
+    def _is_stuck(self, newest: SeenBlock) -> bool:
+        """Whether no block came for so long that the endpoint which says so may be at fault, and others are there."""
+        if len(self._client.rpc.endpoints) < 2:
+            return False
+        now, per_s = self._clock.monotonic(), self._ancestry.blocks_per_s
+        unusual_s = max(_STUCK_S, _STUCK_BLOCKS / per_s) if per_s else float("inf")
+        quiet_s = now - newest.seen_at
+        too_quiet = quiet_s > min(unusual_s, _STUCK_L1_BLOCKS * self.l1_block_s)
+        return too_quiet and now - self._compared_at >= _STUCK_EVERY_S
 
     def _failed(self, error: BaseException) -> None:
         self.last_error = str(error) if isinstance(error, LivefleetError) else f"{type(error).__name__}: {error}"
 
 
-def _has_funds(info: SenderInfo) -> bool:
-    return info.deposit > 0 or info.reserve_remaining > 0
-
-
-def _mark(head: ChainHead) -> tuple[int, int, int]:
-    return head.l1_block, head.current_round, head.last_initialized_round
+def _round(head: ChainHead) -> tuple[int, int]:
+    return head.current_round, head.last_initialized_round
