@@ -1,17 +1,18 @@
 """Keeps a registered service URI as declared. Compared normalised, written exactly as declared."""
 
-import logging
 from dataclasses import dataclass
+from typing import Final
 from urllib.parse import urlsplit
 
+from livefleet.chain.change import Change, DutyPlan, DutyState, blocked, in_step
 from livefleet.chain.contracts import ServiceRegistry
-from livefleet.chain.models import TransactionOutcome
-from livefleet.chain.transactions import Transactions
-from livefleet.kernel import Address, BadInput, Wei
+from livefleet.chain.contracts.service_registry import SET_SERVICE_URI
+from livefleet.chain.on_chain import OnChainReader, OnChainState
+from livefleet.kernel import BadInput
 
 __all__ = ["ServiceUriDuty", "same_service"]
 
-log = logging.getLogger(__name__)
+_NOWHERE: Final = ("", "0.0.0.0", "::")  # noqa: S104 -- refused, not bound
 
 
 def same_service(one: str, other: str) -> bool:
@@ -21,44 +22,41 @@ def same_service(one: str, other: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ServiceUriDuty:
-    """One registry's entry of the signer's orchestrator.
+    """One registry's entry of the orchestrator; each registry holds its own. Raises BadInput for a URI to nowhere."""
 
-    The registry is keyed by the sender of the transaction: `transactions` must sign as the orchestrator.
-    """
-
-    registry: ServiceRegistry
-    transactions: Transactions
+    reader: OnChainReader
+    registry: ServiceRegistry | None  # None: this chain has no such registry
     declared: str
-    max_gas_price: Wei = Wei(0)
+    is_ai: bool = False
 
-    async def observe(self) -> str:
-        """The registered URI, empty where none is."""
-        return await self.registry.service_uri(self.address)
-
-    def plan(self, observed: str) -> str | None:
-        """The URI to register, None where the registered one will do. Pure.
-
-        Raises BadInput for one that nobody can reach.
-        """
-        host = urlsplit(self.declared).hostname
-        if not host or host == "0.0.0.0":  # noqa: S104 -- refused, not bound
+    def __post_init__(self) -> None:
+        if (urlsplit(self.declared).hostname or "") in _NOWHERE:
             raise BadInput(f"service URI {self.declared!r} names no host that a gateway could reach")
-        return None if same_service(self.declared, observed) else self.declared
-
-    async def apply(self, uri: str) -> TransactionOutcome:
-        """Register `uri`."""
-        outcome = await self.transactions.send(
-            f"service URI {self.registry.address} {uri}",
-            self.registry.set_service_uri_call(uri),
-            max_gas_price=self.max_gas_price,
-        )
-        log.info("service_uri.registered", extra={"uri": uri, "tx": "0x" + outcome.tx_hash.hex()})
-        return outcome
 
     @property
-    def address(self) -> Address:
-        """The orchestrator."""
-        return self.transactions.address
+    def topic(self) -> str:
+        """What its intents and proposals are told apart by."""
+        return "ai-service-uri" if self.is_ai else "service-uri"
+
+    async def observe(self, max_age_s: float) -> OnChainState:
+        """What the registry says."""
+        return await self.reader.look(max_age_s)
+
+    def plan(self, observed: OnChainState) -> DutyPlan:
+        """The URI to register, unless the registered one will do. Pure."""
+        if self.registry is None:
+            return blocked("NoRegistry", "this chain has no service registry for AI; take `ai_service_uri` away")
+        found = (observed.ai_service_uri or "") if self.is_ai else observed.service_uri
+        if same_service(self.declared, found):
+            return in_step("Registered", f"registered: {found}")
+        change = Change(
+            purpose=f"{observed.orchestrator} from {found or 'none'} to {self.declared}",
+            title=f"register the {'AI ' if self.is_ai else ''}service URI {self.declared}",
+            call=self.registry.set_service_uri_call(self.declared),
+            function=SET_SERVICE_URI,
+        )
+        text = f"registered: {found or 'nothing'}; declared: {self.declared}"
+        return DutyPlan(DutyState.CHANGING, "Differs", text, (change,))
 
 
 def _normalised(uri: str) -> tuple[str, str, int | None, str]:
