@@ -117,20 +117,24 @@ class SingleRequests:
         payment = pb.Payment(sender=sender, expected_price=self.info.price_info)
         return base64.b64encode(payment.SerializeToString()).decode()
 
+    def credentials(self, data: bytes = b"", *, sequence: int = 0, duration_ms: int = 1000) -> str:
+        """A segment header for these bytes; none of them where only a payment is made."""
+        return segment_header(
+            self.payer,
+            manifest_id="node-test",
+            sequence=sequence,
+            data=data,
+            profiles=self._profiles,
+            duration_ms=duration_ms,
+            auth_token=self.info.auth_token,
+            capabilities=job_capabilities(self._profiles),
+        )
+
     async def post(
         self, segment: SourceSegment, payment: str, *, body: bytes | None = None
     ) -> tuple[int, str, pb.TranscodeResult | None]:
         """(status, text, result) of a segment; `body` replaces what the credentials were signed for."""
-        credentials = segment_header(
-            self.payer,
-            manifest_id="node-test",
-            sequence=segment.sequence,
-            data=segment.data,
-            profiles=self._profiles,
-            duration_ms=segment.duration_ms,
-            auth_token=self.info.auth_token,
-            capabilities=job_capabilities(self._profiles),
-        )
+        credentials = self.credentials(segment.data, sequence=segment.sequence, duration_ms=segment.duration_ms)
         headers = {"Livepeer-Payment": payment, "Livepeer-Segment": credentials, "Content-Type": "video/MP2T"}
         async with httpx.AsyncClient(verify=False, timeout=60) as http:
             answer = await http.post(
