@@ -31,7 +31,6 @@ GWEI = 10**9
 GAS_CEILING = 2 * GWEI
 CHEAP = GWEI // 100
 DEEPEST_REORG = 3
-FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
 SKEWS = ("-7m", "+11m")  # by the agents' clocks of day; what they measure waiting by stays
 
 
@@ -98,7 +97,7 @@ async def a_scene(folder: Path, *, round_length: int, block_s: float, shared: bo
             own = [await stack.enter_async_context(an_unruly_rpc(chain.info.rpc)) for _ in range(2)]
             spec = _spec(chain, [endpoint.url for endpoint in own], block_s, recipient=orchestrator.address)
             spec |= _shared(root, url) if url is not None else {}
-            env = {"LD_PRELOAD": FAKETIME, "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+            env = {"LD_PRELOAD": _faketime(), "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
             agents.append(stack.enter_context(an_agent(root, start=False, env=env, name=name, **spec)))
             endpoints.append(tuple(own))
         pace = Pace(chain, block_s)
@@ -135,6 +134,13 @@ def _spec(chain: Devchain, rpc: list[str], block_s: float, *, recipient: Address
         "prices": {"video": "100000 wei"},
         "orchestrator": {"key": "own", "recipient": recipient, "ticket": TICKETS},
     }
+
+
+def _faketime() -> str:
+    """The library that skews a program's clock of day."""
+    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    assert found, "libfaketime is not there: apt-get install libfaketime"
+    return str(found[0])
 
 
 def _shared(root: Path, url: str) -> dict:
