@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -16,6 +17,7 @@ from tests.devchain.accounts import MNEMONIC
 __all__ = ["Process", "start", "stop"]
 
 _FILE = "anvil.json"
+_STATES = "states"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,9 @@ class Process:
 
     @staticmethod
     def forget(folder: Path) -> None:
-        """Remember none any more."""
+        """Remember none any more; what it kept goes too."""
         (folder / _FILE).unlink(missing_ok=True)
+        shutil.rmtree(folder / _STATES, ignore_errors=True)
 
 
 def start(
@@ -67,6 +70,8 @@ def start(
             [
                 *(str(anvil), "--host", host, "--port", str(port), "--chain-id", str(chain_id)),
                 *("--mnemonic", MNEMONIC, "--accounts", "10", "--balance", "1000000", "--quiet", *pace),
+                # States of old blocks: bounded, and in the chain's folder, not kept in the user's home for ever.
+                *("--cache-path", str(folder / _STATES), "--max-persisted-states", "500"),
                 # Prices as on Arbitrum One (about 0.01 gwei), not the simulator's 2 gwei: face values follow.
                 *("--block-base-fee-per-gas", "10000000", "--disable-min-priority-fee"),
             ],
