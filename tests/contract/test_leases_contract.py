@@ -16,9 +16,13 @@ async def two_leases(request, tmp_path):
     """Two handles on one store."""
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres").database()
-        async with Postgres(url, tls=None) as here, Postgres(url, tls=None) as there:
-            async with PostgresLeases(here) as one, PostgresLeases(there) as other:
-                yield one, other
+        async with (
+            Postgres(url, tls=None) as here,
+            Postgres(url, tls=None) as there,
+            PostgresLeases(here) as one,
+            PostgresLeases(there) as other,
+        ):
+            yield one, other
         return
     path = tmp_path / "state" / "leases.sqlite3"
     async with SqliteLeases(path) as one, SqliteLeases(path) as other:

@@ -25,6 +25,7 @@ from livefleet.payments.records import (
     ForgetBalances,
     ForgetTickets,
     Loaded,
+    LostTicket,
     PaymentRecord,
     PruneNonces,
     Settlement,
@@ -152,6 +153,15 @@ class SqliteFile:
         ).fetchall()
         tickets = [_stored(row) for row in rows]
         return sorted(tickets, key=lambda t: (t.winner.expiration_block, -t.winner.ticket.face_value))
+
+    def lost(self, since: float, limit: int) -> list[LostTicket]:
+        """Tickets lost at or after `since`, oldest first; the newest `limit`."""
+        rows = self._db.execute(
+            "SELECT settled_at, sender, face_value, note FROM tickets WHERE state = ? AND settled_at >= ? "
+            "ORDER BY settled_at DESC LIMIT ?",
+            (TicketState.LOST.value, since, limit),
+        ).fetchall()
+        return [LostTicket(at, Address(sender), Wei(int(value)), note) for at, sender, value, note in reversed(rows)]
 
     def _apply(self, write: Write, totals: Totals) -> tuple[Totals, Fraction]:
         nothing = Fraction(0)

@@ -26,10 +26,10 @@ ROOT = Path(__file__).parents[3]
 async def test_restart__quote_made_before__is_still_good(tmp_path):
     async with a_desk(tmp_path / "s", seed=b"first") as (payments, store, _, _):
         quote = await payments.quote(GATEWAY)
-        auth = await store.auth_secret()
+        auth = await store.secret("auth-token")
     async with a_desk(tmp_path / "s", seed=b"second") as (payments, store, _, _):
         await payments.receive(pay(quote, [1]), SESSION)
-        assert await store.auth_secret() == auth
+        assert await store.secret("auth-token") == auth
 
 
 async def test_restart__credit_price_and_nonces__are_remembered(tmp_path):
@@ -87,7 +87,7 @@ async def test_open_twice__reader_sees_winners_while_the_agent_writes(tmp_path):
         assert read_tickets(path, states=[TicketState.REDEEMED]) == []
         async with SqliteStore(path) as second:
             assert await second.pending() == [seen]
-            assert await second.auth_secret() == await store.auth_secret()
+            assert await second.secret("auth-token") == await store.secret("auth-token")
 
 
 async def test_store_fails__payment_is_refused_and_may_come_again(tmp_path):
