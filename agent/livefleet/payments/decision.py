@@ -4,68 +4,72 @@ Source: TicketBroker.redeemWinningTicket and its revert strings in checking orde
 """
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
-from livefleet.chain.models import ChainHead, SenderInfo
-from livefleet.kernel import Wei
-from livefleet.payments.sender_monitor import available_funds
+from livefleet.chain.models import ChainHead
+from livefleet.payments.departure import Departure
+from livefleet.payments.redemption_policy import RedemptionPolicy
+from livefleet.payments.round_times import RoundTimes
 from livefleet.payments.ticket import WinningTicket
 
 __all__ = [
     "VALIDITY_ROUNDS",
-    "AlreadyUsed",
     "Decision",
-    "Facts",
     "Lose",
+    "Moment",
     "Redeem",
     "Verdict",
     "Wait",
+    "Why",
     "before_asking",
-    "decide",
     "verdict",
+    "waits_for",
 ]
 
 VALIDITY_ROUNDS = 2
-"""ticketValidityPeriod: the creation round and the next one."""
+"""ticketValidityPeriod of the protocol as it was deployed: the creation round and the next one."""
+
+
+class Why(StrEnum):
+    """What a ticket waits for: the words of the metric's label."""
+
+    PARAMETERS = "parameters"  # to expire
+    ROUND = "round"  # to be initialised
+    GAS_PRICE = "gas_price"  # to fall
+    COST = "cost"  # of redeeming it to fall below what it pays
+    FUNDS = "funds"  # of the sender
+    RESERVE_SHARE = "reserve_share"  # of the next round
+    SENDER_UNLOCKED = "sender_unlocked"
+    INACTIVE = "inactive"  # the recipient
+    COLLECTING = "collecting"  # others for a batch
+    IN_LINE = "in_line"  # for one of the transactions under way to end
+    FAILED = "failed"  # some time after a transaction that failed
+    PAUSED = "paused"  # the protocol
+    CHAIN = "chain"  # an endpoint, a fee, the key's ETH
+    REFUSED = "refused"  # the contract said something else
 
 
 @dataclass(frozen=True, slots=True)
 class Redeem:
-    """Send it now."""
+    """It may be sent, as far as this says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
     """Not now; look again."""
 
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class AlreadyUsed:
-    """The contract has it: nothing is left to do."""
+    why: Why
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Lose:
-    """It can never be redeemed."""
+    """It can never be redeemed, where this is true: the contract has the last word."""
 
     reason: str
 
 
-Decision = Redeem | Wait | AlreadyUsed | Lose
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the chain says about one ticket."""
-
-    used: bool
-    active: bool  # the recipient, this round
-    sender: SenderInfo
-    claimable: Wei | None  # of the sender's reserve; None where the contract cannot say this round
-    pending: Wei  # face values of this sender's that are being redeemed
-    tx_cost: int  # wei
+Decision = Redeem | Wait | Lose
 
 
 class Verdict(Enum):
@@ -77,38 +81,40 @@ class Verdict(Enum):
     ALARM = "alarm"  # kept and tried again, but somebody should look
 
 
-def before_asking(winner: WinningTicket, head: ChainHead, *, max_gas_price: Wei) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What the shared view of the chain says, the same for every ticket."""
+
+    head: ChainHead
+    times: RoundTimes
+    closed_before: int = 0  # parameters that expire before this block are closed for good: their random may be shown
+    departure: Departure | None = None  # of the recipient from the active set
+
+    def blocks_left(self, winner: WinningTicket) -> int:
+        """L1 blocks in which the ticket can still be redeemed; zero or less: none."""
+        end = self.times.ends(winner.ticket.creation_round)
+        if self.departure is not None and self.departure.is_sure:
+            end = min(end, self.departure.at_block)
+        return end - self.head.l1_block
+
+    def is_urgent(self, winner: WinningTicket, policy: RedemptionPolicy) -> bool:
+        """Whether patience is over: its last moment nears, or the recipient may leave the active set."""
+        return self.departure is not None or policy.is_urgent(self.blocks_left(winner), self.times.length)
+
+
+def before_asking(winner: WinningTicket, moment: Moment, policy: RedemptionPolicy) -> Decision:
     """What the shared view of the chain already decides; Redeem means `find out more`."""
-    if winner.ticket.creation_round + VALIDITY_ROUNDS <= head.current_round:
+    head = moment.head
+    if moment.times.is_past(winner.ticket.creation_round, head.current_round):
         return Lose("ticket is expired")
     if not head.round_is_initialized:
-        return Wait("current round is not initialized")
-    if winner.expiration_block > head.l1_block:
+        return Wait(Why.ROUND, "current round is not initialized")
+    if winner.expiration_block > max(head.l1_block, moment.closed_before - 1):
         # Redeeming shows recipientRand; the sender could then make tickets that only lose.
-        return Wait("parameters have not expired")
-    if max_gas_price and head.gas_price > max_gas_price:
-        return Wait("gas price is above the limit")
-    return Redeem()
-
-
-def decide(winner: WinningTicket, head: ChainHead, facts: Facts) -> Decision:
-    """Whether sending pays, for a ticket that `before_asking` let through."""
-    if facts.used:
-        return AlreadyUsed()
-    if not facts.active:
-        return Wait("recipient is not active")
-    sender = facts.sender
-    if sender.withdraw_round and sender.withdraw_round <= head.current_round:
-        return Wait("sender is unlocked")
-    if facts.claimable is None:
-        return Wait("reserve share shrank below what was claimed")
-    if available_funds(sender, head.pool_size, facts.pending) <= facts.tx_cost:
-        return Wait("sender's funds do not cover the transaction")
-    deposit = max(0, sender.deposit - facts.pending)
-    face_value = winner.ticket.face_value
-    paid = min(face_value, deposit) + min(max(0, face_value - deposit), facts.claimable)
-    if paid <= facts.tx_cost:
-        return Wait("pays less than its transaction costs")
+        return Wait(Why.PARAMETERS, "parameters have not expired")
+    ceiling = policy.price_ceiling(urgent=moment.is_urgent(winner, policy))
+    if ceiling and head.gas_price > ceiling:
+        return Wait(Why.GAS_PRICE, "gas price is above the limit")
     return Redeem()
 
 
@@ -130,6 +136,16 @@ _PERMANENT = frozenset(
     }
 )
 
+_WAITS_FOR = {
+    "system is paused": Why.PAUSED,
+    "current round is not initialized": Why.ROUND,
+    "sender is unlocked": Why.SENDER_UNLOCKED,
+    "sender deposit and reserve are zero": Why.FUNDS,
+    "transcoder must be active": Why.INACTIVE,
+    "transcoder must be registered": Why.INACTIVE,
+    "Panic(0x11)": Why.RESERVE_SHARE,
+}
+
 
 def verdict(reason: str, winner: WinningTicket, head: ChainHead) -> Verdict:
     """What a revert of redeemWinningTicket means. An unknown reason is tried again: a ticket is not guessed away."""
@@ -144,3 +160,8 @@ def verdict(reason: str, winner: WinningTicket, head: ChainHead) -> Verdict:
     if reason == "Panic(0x01)":
         return Verdict.ALARM
     return Verdict.RETRY
+
+
+def waits_for(reason: str) -> Wait:
+    """What a ticket waits for that the contract refuses for now."""
+    return Wait(_WAITS_FOR.get(reason, Why.REFUSED), reason or "the contract refused without a reason")

@@ -7,6 +7,7 @@ LivefleetError
 |- Transient
 |  |- NoRate                a price is in US dollars, and what a dollar is worth is not known
 |  |- NoTicketRound         no round with a block hash to make tickets in
+|  |- LeavingActiveSet      what tickets of now would win could not be redeemed
 |  `- StoreFailed           a write did not reach the disk
 `- Terminal
    `- StoreUnusable         the file belongs to a newer version, another chain, or is no store
@@ -14,7 +15,15 @@ LivefleetError
 
 from livefleet.kernel import Refused, Terminal, Transient
 
-__all__ = ["BadPayment", "InsufficientReserve", "NoRate", "NoTicketRound", "StoreFailed", "StoreUnusable"]
+__all__ = [
+    "BadPayment",
+    "InsufficientReserve",
+    "LeavingActiveSet",
+    "NoRate",
+    "NoTicketRound",
+    "StoreFailed",
+    "StoreUnusable",
+]
 
 
 class InsufficientReserve(Refused):
@@ -50,6 +59,17 @@ class NoTicketRound(Transient):
             retry_after_s=15.0,
         )
         self.last_initialized_round = last_initialized_round
+
+
+class LeavingActiveSet(Transient):
+    """The round ends too soon for what tickets of now would win, and the recipient is not active in the next."""
+
+    def __init__(self, parameters_end: int) -> None:
+        super().__init__(
+            f"this orchestrator leaves the active set with this round: since L1 block {parameters_end} it takes no "
+            "tickets, which could not be redeemed",
+            retry_after_s=60.0,
+        )
 
 
 class StoreFailed(Transient):

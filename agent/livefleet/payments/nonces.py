@@ -85,15 +85,23 @@ class Nonces:
         expired = [block for block in self._expiring if block < l1_block - KEEP_BLOCKS]
         if not expired:
             return None
+        self._forget(expired)
+        # Of the sets, not of the head: an endpoint that once told of a block far ahead must not refuse all payments.
+        self.floor = max(self.floor, *(block + 1 for block in expired))
+        return self.floor
+
+    def close(self, block: int) -> None:
+        """Parameter sets that expire before `block` are expired from now on, for good."""
+        self.floor = max(self.floor, block)
+        self._forget([expiring for expiring in self._expiring if expiring < self.floor])
+
+    def _forget(self, expired: Iterable[int]) -> None:
         for block in expired:
             for key in self._expiring.pop(block):
                 sender = self._seen.pop(key).sender
                 self._sets[sender] -= 1
                 if not self._sets[sender]:
                     del self._sets[sender]
-        # Of the sets, not of the head: an endpoint that once told of a block far ahead must not refuse all payments.
-        self.floor = max(self.floor, *(block + 1 for block in expired))
-        return self.floor
 
     def _begin(self, recipient_rand_hash: bytes, expiration_block: int, sender: Address) -> _Seen:
         seen = self._seen[recipient_rand_hash] = _Seen(sender, None)

@@ -22,7 +22,7 @@ from livefleet.payments.models import PaymentsSnapshot, Quote, ReceivedPayment, 
 from livefleet.payments.nonces import Nonces
 from livefleet.payments.pricing import PriceList, fit_int64
 from livefleet.payments.receipt import Receipt, check_commitment, checked_price
-from livefleet.payments.recipient import face_value, ticket_params
+from livefleet.payments.recipient import PARAMS_VALID_BLOCKS, face_value, ticket_params
 from livefleet.payments.records import (
     DebitRecord,
     ForgetBalances,
@@ -94,6 +94,11 @@ class OnchainPayments:
         self._refused: Counter[str] = Counter()
         self.counters = PaymentCounters()
         """What is counted since the start; for reading only."""
+        self._parameters_end: BlockNumber | None = None
+        self._may_be_open = True  # parameters of an earlier life, or quoted since they were closed
+        self._closing_before: int | None = None  # while that is not on disk yet
+        self.closed_before = 0
+        """Parameters that expire before this L1 block take no tickets any more, for good; for reading only."""
         self._began_with: dict[Account, PriceList] = {}  # what was asked when a running session's price was fixed
 
     async def __aenter__(self) -> Self:
@@ -101,6 +106,7 @@ class OnchainPayments:
         loaded = await self._store.load()
         self._balances = Balances(self._clock, loaded.balances.items())
         self._nonces = Nonces(loaded.commitments, floor=loaded.floor)
+        self.closed_before = loaded.floor
         await self._group.__aenter__()
         self._cleaner = self._group.create_task(self._keep_clean(), name="payments-cleaner")
         return self
@@ -124,19 +130,19 @@ class OnchainPayments:
         if sender is None:
             raise InsufficientReserve
         price = fit_int64(await self._price(sender, session, models) if price is None else price)
-        return Quote(
+        params = ticket_params(
+            self._secret,
+            recipient=self.recipient,
+            sender=sender,
+            value=await self._face_value(sender) if price else Wei(0),
+            expected=self._ticket.expected_value,
             price=price,
-            ticket_params=ticket_params(
-                self._secret,
-                recipient=self.recipient,
-                sender=sender,
-                value=await self._face_value(sender) if price else Wei(0),
-                expected=self._ticket.expected_value,
-                price=price,
-                head=self._head(),
-                seed=int.from_bytes(self._token_bytes(32), "big"),
-            ),
+            head=self._head(),
+            end=self._parameters_end,
+            seed=int.from_bytes(self._token_bytes(32), "big"),
         )
+        self._may_be_open = True
+        return Quote(price, params)
 
     def fixed_price(self, sender: Address, session: SessionId) -> Fraction | None:
         """What tickets bound; see Payments."""
@@ -183,6 +189,42 @@ class OnchainPayments:
         for account in self._balances.with_fixed_price():
             self._began_with.setdefault(account, self._prices)
         self._prices = prices
+
+    @property
+    def in_use(self) -> bool:
+        """Whether somebody has credit here or a winning ticket waits."""
+        return bool(len(self._balances)) or self._store.totals.of(TicketState.PENDING).count > 0
+
+    def end_parameters_at(self, block: BlockNumber | None) -> None:
+        """Quote parameters that expire at this L1 block at the latest, and none from it on. None: as ever."""
+        self._parameters_end = block
+
+    async def close_parameters(self) -> None:
+        """Have all parameters that were quoted so far expire now, for good; durable on return. Raises StoreFailed.
+
+        From then on their random may be shown: what they won can be redeemed. Quotes have to have ended before.
+        """
+        if not self._may_be_open:
+            return
+        if self._closing_before is None:
+            self._closing_before = self._head().l1_block + PARAMS_VALID_BLOCKS + 1
+        self._nonces.close(self._closing_before)
+        self._store.later(PruneNonces(self._closing_before))
+        nothing = PaymentRecord(
+            account=(self.recipient, SessionId("closing")),
+            recipient_rand_hash=bytes(32),
+            expiration_block=0,
+            nonces=(),
+            ticket_value=Fraction(0),
+            winners=(),
+            fixed_price=None,
+            at=self._clock.now(),
+        )
+        # Writes take effect in order: when this one is there, so is the one before.
+        await asyncio.shield(self._store.take(nothing, lambda _: None))
+        self.closed_before, self._closing_before = self._closing_before, None
+        self._may_be_open = False
+        log.warning("payments.parameters_closed", extra={"before_block": self.closed_before})
 
     def snapshot(self) -> PaymentsSnapshot:
         """Counts and sums."""

@@ -21,7 +21,7 @@ from livefleet.kernel import (
     to_min_bytes,
     to_u256,
 )
-from livefleet.payments.errors import InsufficientReserve, NoTicketRound
+from livefleet.payments.errors import InsufficientReserve, LeavingActiveSet, NoTicketRound
 from livefleet.payments.models import TicketExpiration, TicketParams
 from livefleet.payments.ticket import address_bytes, aux_data
 from livefleet.spec import NetworkName, TicketSettings
@@ -105,11 +105,19 @@ def ticket_params(
     price: Fraction,
     head: ChainHead,
     seed: int,
+    end: BlockNumber | None = None,
 ) -> TicketParams:
-    """What `sender` is asked to put in its tickets from now on. `seed` is 32 random bytes."""
+    """What `sender` is asked to put in its tickets from now on. `seed` is 32 random bytes.
+
+    `end`: L1 block at which parameters expire at the latest. Raises LeavingActiveSet from it on.
+    """
+    if end is not None and end <= head.l1_block:
+        raise LeavingActiveSet(end)
     odds = win_prob(value, expected)
     expiration = creation_round(head)
     expiration_block = BlockNumber(head.l1_block + PARAMS_VALID_BLOCKS)
+    if end is not None:
+        expiration_block = min(expiration_block, end)
     rand = recipient_rand(
         secret,
         seed=seed,

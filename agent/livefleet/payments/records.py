@@ -17,6 +17,7 @@ __all__ = [
     "ForgetTickets",
     "Later",
     "Loaded",
+    "LostTicket",
     "PaymentRecord",
     "PruneNonces",
     "Settlement",
@@ -108,6 +109,16 @@ class StoredTicket:
     note: str  # why it waits, or how it ended
     tx_hash: bytes | None
     paid: Wei | None
+
+
+@dataclass(frozen=True, slots=True)
+class LostTicket:
+    """What a store tells of a ticket that was lost."""
+
+    at: float  # unix seconds
+    sender: Address
+    face_value: Wei
+    note: str  # how it ended
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,8 @@ class HandOverReport:
 class HandOver:
     """Hands over what the store holds, and settles it by what the chain says. Every look starts from both.
 
-    `is_used`: whether the contract has taken a ticket, by its hash.
+    `is_used`: whether the contract has taken a ticket, by its hash. `validity`: rounds for which a ticket can be
+    redeemed, its creation round included.
     """
 
     def __init__(
@@ -80,12 +81,14 @@ class HandOver:
         is_used: Callable[[bytes], Awaitable[bool]],
         *,
         clock: Clock,
+        validity: int = VALIDITY_ROUNDS,
     ) -> None:
         self._store = store
         self._chain = chain
         self._redeemer = redeemer
         self._is_used = is_used
         self._clock = clock
+        self._validity = validity
         self._handed_at: dict[bytes, float] = {}  # of this process
 
     async def run_once(self) -> HandOverReport:
@@ -94,7 +97,7 @@ class HandOver:
         report = HandOverReport()
         for stored in await self._store.pending():
             winner = stored.winner
-            expired = winner.ticket.creation_round + VALIDITY_ROUNDS <= head.current_round
+            expired = winner.ticket.creation_round + self._validity <= head.current_round
             redeemable = winner.expiration_block <= head.l1_block
             if (redeemable or expired) and await self._is_used(winner.ticket.hash):
                 await self._settle(winner, TicketState.REDEEMED, "redeemed by the shared redeemer")

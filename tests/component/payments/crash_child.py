@@ -14,10 +14,11 @@ from pathlib import Path
 
 from livefleet.chain import Reverted
 from livefleet.kernel import BlockNumber, SessionId, Wei
-from livefleet.payments import Redeemer, Redemption
+from livefleet.payments import Mined, Redeemer, Redemption, Trial
 from livefleet.spec import TicketSettings
 from tests.builders.clock import HandClock
-from tests.builders.payments import GATEWAY, REDEEM_GAS, ToldChain, a_desk, a_head, pay
+from tests.builders.payments import GATEWAY, ToldChain, a_desk, a_head, pay
+from tests.builders.redeeming import ToldBroker
 
 EVEN_ODDS = TicketSettings(expected_value=6 * 10**15)
 SESSIONS = (SessionId("aaaaaaaa"), SessionId("aaaaaaaa"), SessionId("bbbbbbbb"))
@@ -62,10 +63,11 @@ class Watched:
         return result
 
 
-class Ledger:
+class Ledger(ToldBroker):
     """A RedemptionChain whose used tickets are lines of a file: like the contract, it outlives the agent."""
 
     def __init__(self, path, points):
+        super().__init__()
         self._path = path
         self._points = points
 
@@ -75,16 +77,16 @@ class Ledger:
     async def is_used(self, ticket_hash):
         return ticket_hash.hex() in self.lines()
 
-    async def claimable_reserve(self, sender):
-        return Wei(10**17)
+    def _trial(self, winner):
+        return Trial(refusal="ticket is used") if winner.ticket.hash.hex() in self.lines() else Trial(gas=200_000)
 
-    async def redeem(self, winner, *, max_gas_price):
-        if await self.is_used(winner.ticket.hash):
+    async def redeem(self, winners, *, gas, limit):
+        if {winner.ticket.hash.hex() for winner in winners} & set(self.lines()):
             raise Reverted("ticket is used")
         self._points.pass_one()
-        append(self._path, winner.ticket.hash.hex())
+        append(self._path, "\n".join(winner.ticket.hash.hex() for winner in winners))
         self._points.pass_one()
-        return Redemption(b"\x01" * 32, winner.ticket.face_value)
+        return Mined(b"\x01" * 32, 200_000, Wei(0), {w.ticket.hash: w.ticket.face_value for w in winners})
 
     async def earlier(self, winner):
         return Redemption(b"\x01" * 32, winner.ticket.face_value)
@@ -103,7 +105,7 @@ async def the_payments(payments):
 
 
 def a_redeemer(store, chain, monitor, ledger):
-    return Redeemer(store, chain, ledger, monitor, redeem_gas=REDEEM_GAS, clock=HandClock())
+    return Redeemer(store, chain, ledger, monitor, clock=HandClock())
 
 
 async def story(folder, points):
@@ -122,7 +124,8 @@ async def story(folder, points):
         payments.debit(wanted[1], SESSIONS[1], DEBITS[1])
         chain.move(l1_block=EXPIRED)
         payments.clean()
-        await a_redeemer(store, chain, monitor, Ledger(folder / "ledger", points)).run_once()
+        async with a_redeemer(store, chain, monitor, Ledger(folder / "ledger", points)) as redeemer:
+            await redeemer.run_once()
         append(told, "redeemed all")
 
 

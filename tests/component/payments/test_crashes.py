@@ -87,7 +87,8 @@ async def check(folder, sent):
         assert payments.snapshot().credit == sum(value_of(p) * n for p, n in zip(sent, TICKETS, strict=True)) - debited
 
         chain.move(l1_block=EXPIRED)
-        await a_redeemer(store, chain, monitor, ledger).run_once()
+        async with a_redeemer(store, chain, monitor, ledger) as redeemer:
+            await redeemer.run_once()
         assert sorted(ledger.lines()) == sorted(set().union(*winners.values())), "redeemed twice, or never"
         totals = store.totals
         assert totals.of(TicketState.REDEEMED).count == len(ledger.lines())

@@ -57,19 +57,14 @@ async def test_winning_ticket__parameters_expire__becomes_eth(tmp_path):
             key = PrivateKey(dev_secret(4))
             quote, nonce = await find_winner(payments, SESSION, sender=GATEWAY.address, key=key)
             await payments.receive(pay(quote, [nonce], sender=GATEWAY.address, key=key), SESSION)
-            redeemer = Redeemer(
-                store,
-                watcher,
-                BrokerRedemption(client.broker, transactions, recipient=ORCHESTRATOR.address),
-                monitor,
-                redeem_gas=gas,
-                clock=clock,
-            )
-            early = await redeemer.run_once()
-            await devchain.mine(41)
-            await watcher.look()
-            async with asyncio.timeout(60):
-                report = await redeemer.run_once()
+            async with Redeemer(
+                store, watcher, BrokerRedemption(client, transactions), monitor, clock=clock
+            ) as redeemer:
+                early = await redeemer.run_once()
+                await devchain.mine(41)
+                await watcher.look()
+                async with asyncio.timeout(60):
+                    report = await redeemer.run_once()
 
         assert early.waiting == {"parameters have not expired": 1}
         assert (report.redeemed, report.paid, report.short) == (1, 10**16, 0)

@@ -1,5 +1,7 @@
 """The TicketBroker: what senders have locked, and redemption."""
 
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from livefleet.chain.abi import Event, Function
@@ -8,7 +10,7 @@ from livefleet.chain.models import Call, SenderInfo, TransactionOutcome
 from livefleet.chain.rpc import Block, Read
 from livefleet.kernel import Address, Round, Wei, WinProb
 
-__all__ = ["TicketBroker"]
+__all__ = ["RedeemedTicket", "SignedTicket", "TicketBroker"]
 
 GET_SENDER_INFO = Function.parse(
     "getSenderInfo(address sender) returns "
@@ -22,6 +24,11 @@ REDEEM_WINNING_TICKET = Function.parse(
     "redeemWinningTicket((address recipient, address sender, uint256 faceValue, uint256 winProb, uint256 senderNonce, "
     "bytes32 recipientRandHash, bytes auxData) ticket, bytes sig, uint256 recipientRand)"
 )
+BATCH_REDEEM_WINNING_TICKETS = Function.parse(
+    "batchRedeemWinningTickets((address recipient, address sender, uint256 faceValue, uint256 winProb, "
+    "uint256 senderNonce, bytes32 recipientRandHash, bytes auxData)[] tickets, bytes[] sigs, "
+    "uint256[] recipientRands)"
+)
 FUND_DEPOSIT_AND_RESERVE = Function.parse("fundDepositAndReserve(uint256 depositAmount, uint256 reserveAmount)")
 UNLOCK = Function.parse("unlock()")
 CANCEL_UNLOCK = Function.parse("cancelUnlock()")
@@ -34,6 +41,46 @@ WINNING_TICKET_REDEEMED = Event.parse(
     "uint256 senderNonce, uint256 recipientRand, bytes auxData)"
 )
 RESERVE_CLAIMED = Event.parse("ReserveClaimed(address indexed reserveHolder, address claimant, uint256 amount)")
+
+
+@dataclass(frozen=True, slots=True)
+class SignedTicket:
+    """What redeeming one winning ticket takes, as the contract names it."""
+
+    recipient: Address
+    sender: Address
+    face_value: Wei
+    win_prob: WinProb
+    sender_nonce: int
+    recipient_rand_hash: bytes
+    aux_data: bytes
+    signature: bytes
+    recipient_rand: int
+
+    @property
+    def fields(self) -> tuple[Any, ...]:
+        """The contract's Ticket tuple."""
+        return (
+            self.recipient,
+            self.sender,
+            self.face_value,
+            self.win_prob,
+            self.sender_nonce,
+            self.recipient_rand_hash,
+            self.aux_data,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RedeemedTicket:
+    """One ticket that a mined transaction redeemed. Source: WinningTicketRedeemed."""
+
+    sender: Address
+    recipient: Address
+    face_value: Wei
+    sender_nonce: int
+    recipient_rand: int
+    paid: Wei  # of its WinningTicketTransfer; 0 where it was used up for nothing
 
 
 class TicketBroker(Contract):
@@ -75,31 +122,45 @@ class TicketBroker(Contract):
         """Rounds for which a ticket can be redeemed, its creation round included."""
         return int(await self.ask(TICKET_VALIDITY_PERIOD))
 
-    def redeem_call(
-        self,
-        *,
-        recipient: Address,
-        sender: Address,
-        face_value: Wei,
-        win_prob: WinProb,
-        sender_nonce: int,
-        recipient_rand_hash: bytes,
-        aux_data: bytes,
-        signature: bytes,
-        recipient_rand: int,
-    ) -> Call:
+    def redeem_call(self, ticket: SignedTicket) -> Call:
         """Redeem one winning ticket. Anybody may send it; the recipient is paid."""
-        ticket = (recipient, sender, face_value, win_prob, sender_nonce, recipient_rand_hash, aux_data)
-        return self.call(REDEEM_WINNING_TICKET, ticket, signature, recipient_rand)
+        return self.call(REDEEM_WINNING_TICKET, ticket.fields, ticket.signature, ticket.recipient_rand)
 
-    def paid_amount(self, outcome: TransactionOutcome, *, sender: Address, recipient: Address) -> Wei:
-        """What a mined redemption really paid: 0 where the ticket was used up for nothing."""
-        paid = 0
-        for address, topics, data in outcome.logs:
-            if address == self.address and WINNING_TICKET_TRANSFER.matches(topics):
-                from_, to, amount = WINNING_TICKET_TRANSFER.decode(topics, data)
-                paid += amount if (from_, to) == (sender, recipient) else 0
-        return Wei(paid)
+    def batch_redeem_call(self, tickets: Sequence[SignedTicket]) -> Call:
+        """Redeem several. One that the contract refuses stops no other, and the transaction succeeds all the same.
+
+        For the same reason eth_estimateGas is too small for it: at the estimate the last ticket starves.
+        """
+        return self.call(
+            BATCH_REDEEM_WINNING_TICKETS,
+            [ticket.fields for ticket in tickets],
+            [ticket.signature for ticket in tickets],
+            [ticket.recipient_rand for ticket in tickets],
+        )
+
+    def redeemed(self, outcome: TransactionOutcome) -> tuple[RedeemedTicket, ...]:
+        """The tickets that a mined transaction redeemed, single or batch, in its order.
+
+        A transfer names no ticket: it stands right before the WinningTicketRedeemed of the one that it pays, and there
+        is none where nothing is paid.
+        """
+        return self.redeemed_in(outcome.logs)
+
+    def redeemed_in(self, logs: Iterable[tuple[Address, tuple[bytes, ...], bytes]]) -> tuple[RedeemedTicket, ...]:
+        """The same from one transaction's logs (address, topics, data): all of them, or all of some senders'."""
+        found: list[RedeemedTicket] = []
+        transfer: tuple[Address, Address, int] | None = None
+        for address, topics, data in logs:
+            if address != self.address:
+                continue
+            if WINNING_TICKET_TRANSFER.matches(topics):
+                transfer = WINNING_TICKET_TRANSFER.decode(topics, data)
+            elif WINNING_TICKET_REDEEMED.matches(topics):
+                sender, recipient, face_value, _, nonce, rand, _ = WINNING_TICKET_REDEEMED.decode(topics, data)
+                paid = transfer[2] if transfer is not None and transfer[:2] == (sender, recipient) else 0
+                found.append(RedeemedTicket(sender, recipient, Wei(face_value), nonce, rand, Wei(paid)))
+                transfer = None
+        return tuple(found)
 
     def fund_call(self, deposit: Wei, reserve: Wei) -> Call:
         """Add to the signer's own deposit and reserve; also cancels an unlock under way."""
