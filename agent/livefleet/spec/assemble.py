@@ -6,6 +6,7 @@ merge (something missing) is told at the host's name.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -13,9 +14,12 @@ from pydantic import ValidationError
 from livefleet.spec.check import Placed, check_fleet, check_node
 from livefleet.spec.document import Document, Place
 from livefleet.spec.explain import Locate, dotted, explain
-from livefleet.spec.fleet import FleetSpec, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
+from livefleet.spec.fleet import LOCAL, FleetSpec, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
 from livefleet.spec.gateways_file import with_gateways_file
+from livefleet.spec.key_check import check_keys
+from livefleet.spec.key_uses import key_uses
 from livefleet.spec.node import NodeSpec
+from livefleet.spec.on_chain_check import check_on_chain, with_addresses
 from livefleet.spec.problem import Problem, SpecError, did_you_mean
 from livefleet.spec.profile import LayerData, Origin, Origins, ProfileFolders, Trail, merge, normal, over
 from livefleet.spec.secrets import UsedNames, node_keys, node_secrets
@@ -24,7 +28,7 @@ __all__ = ["Merged", "assemble", "empty_sections", "locate_in", "mapping_of", "u
 
 _NODE_SIDE: Final = frozenset(NodeSpec.model_fields) - {"keys", "secrets"}  # these are made for the node at the end
 # Empty takes back what a lower layer said.
-_MAY_BE_EMPTY: Final = frozenset({"profile", "orchestrator", "worker", "redeemer"})
+_MAY_BE_EMPTY: Final = frozenset({"profile", "orchestrator", "worker", "redeemer", "keykeeper", "on_chain", "store"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,11 @@ class _Assembly:
         self._problems += _told_once(
             (name, problem)
             for name, (node, origins, _) in nodes.items()
-            for problem in check_node(node, origins, keys=keys, secrets=secrets)
+            for problem in (
+                *check_node(node, origins, keys=keys, secrets=secrets),
+                *check_on_chain(node, origins, keys),
+                *(check_keys(node, origins, spec.keys) if spec is not None else ()),
+            )
         )
         placed = {name: Placed(_machine(merged), node, origins) for name, (node, origins, merged) in nodes.items()}
         self._problems += check_fleet(placed)
@@ -115,6 +123,8 @@ class _Assembly:
             origins = Origins(layers)
             merged = over(lower, layers[0].data)
             values = {key: value for key, value in merged.items() if key in _NODE_SIDE}
+            if merged.get("address") == LOCAL and isinstance(values.get("root"), str):
+                values["root"] = str((Path(self._document.file).parent / values["root"]).absolute())
             try:
                 nodes[name] = NodeSpec.model_validate(values), origins, merged
             except ValidationError as error:
@@ -219,7 +229,10 @@ class _Assembly:
 
 def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[str, Any]) -> Merged:
     used = used_names(node)
-    full = node.model_copy(update={"keys": node_keys(spec, used), "secrets": node_secrets(spec, used)})
+    made = {"keys": node_keys(spec, used), "secrets": node_secrets(spec, used), "store": node.shared_store}
+    full = node.model_copy(update=made)
+    if full.on_chain is not None:
+        full = full.model_copy(update={"on_chain": with_addresses(full.on_chain, spec.keys)})
     settings = HostSettings(
         name=node.name,
         address=merged["address"],
@@ -251,14 +264,14 @@ def _told_once(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
 
 def used_names(node: NodeSpec) -> UsedNames:
     """The keys and secrets that the node's settings name."""
-    keys = [node.orchestrator.key] if node.orchestrator else []
-    keys += [node.redeemer.key] if node.redeemer else []
     secrets = [node.orchestrator.worker_secret, node.orchestrator.auth_webhook_secret] if node.orchestrator else []
     secrets += [node.worker.secret] if node.worker else []
     if node.orchestrator is not None and node.orchestrator.object_store is not None:
         secrets.append(node.orchestrator.object_store.secret)
+    if (shared := node.shared_store) is not None:
+        secrets += [shared.postgres, shared.ca]
     return UsedNames(
-        tuple(sorted({name for name in keys if name is not None})),
+        tuple(sorted({use.name for use in key_uses(node)})),
         tuple(sorted({name for name in secrets if name is not None})),
     )
 

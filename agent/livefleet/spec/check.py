@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from livefleet.spec.declared_price import Currency
 from livefleet.spec.explain import dotted
@@ -35,6 +36,8 @@ def check_node(
     def say(path: Trail, message: str, hint: str) -> Problem:
         return _problem(origins, path, message, hint)
 
+    if not PurePosixPath(node.root).is_absolute():
+        yield say(("root",), f"a relative root, `{node.root}`", "write an absolute path; `@local` may do without")
     yield from _names(node, keys, secrets, say)
     yield from _role(node, say)
     yield from _chain(node, say)
@@ -100,9 +103,18 @@ def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say:
         if store is not None and store.secret not in secrets:
             hint = did_you_mean(store.secret, secrets)
             yield say(("orchestrator", "object_store", "secret"), f"no secret `{store.secret}` under `secrets`", hint)
+    if (shared := node.shared_store) is not None:
+        for field, name in (("postgres", shared.postgres), ("ca", shared.ca)):
+            if name is not None and name not in secrets:
+                hint = did_you_mean(name, secrets) or "declare it: `file` or `env` on this machine, or `host_file`"
+                yield say(("store", field), f"no secret `{name}` under `secrets`", hint)
     if node.redeemer is not None and node.redeemer.key not in keys:
         hint = did_you_mean(node.redeemer.key, keys)
         yield say(("redeemer", "key"), f"no key `{node.redeemer.key}` under `keys`", hint)
+    subgraph = node.network.subgraph
+    if subgraph is not None and subgraph.key is not None and subgraph.key not in secrets:
+        hint = did_you_mean(subgraph.key, secrets)
+        yield say(("network", "subgraph", "key"), f"no secret `{subgraph.key}` under `secrets`", hint)
     if node.worker is not None and node.worker.secret not in secrets:
         hint = did_you_mean(node.worker.secret, secrets)
         yield say(("worker", "secret"), f"no secret `{node.worker.secret}` under `secrets`", hint)
@@ -113,13 +125,16 @@ def _role(node: NodeSpec, say: Say) -> Iterator[Problem]:
         if node.duties.redemption is not None and node.orchestrator is not None and node.orchestrator.redeemer:
             message = "winning tickets go to `orchestrator.redeemer`, so the duty `redemption` has nothing to do"
             yield say(("duties", "redemption"), message, "take one of both away")
+        if node.shared_store is not None and node.orchestrator is not None and node.orchestrator.redeemer:
+            message = "winning tickets go to whoever redeems from `store`, so `orchestrator.redeemer` has nothing to do"
+            yield say(("orchestrator", "redeemer"), message, "take one of both away")
         yield from _discovery(node, say)
         return
-    its_own = ["redemption"] if node.role is Role.REDEEMER else []
+    its_own = {Role.REDEEMER: ["redemption"], Role.KEYKEEPER: ["reward", "ledger"]}.get(node.role, [])
     for duty in _onchain_duties(node):
         if duty not in its_own:
             yield say(("duties", duty), f"duty `{duty}` is for orchestrators, not for a {node.role}", "take it away")
-    if node.role is Role.REDEEMER:
+    if node.role in (Role.REDEEMER, Role.KEYKEEPER):
         work = {"transcoding": node.duties.transcoding, "ai": node.duties.ai}
         for duty in (duty for duty, given in work.items() if given is not None):
             yield say(("duties", duty), f"duty `{duty}` is not for a {node.role}", "take it away")
@@ -141,7 +156,10 @@ def _discovery(node: NodeSpec, say: Say) -> Iterator[Problem]:
 
 
 def _chain(node: NodeSpec, say: Say) -> Iterator[Problem]:
-    if node.role is Role.REDEEMER:
+    if node.role is Role.KEYKEEPER:
+        if not node.network.on_chain:
+            return  # said where its keys are checked
+    elif node.role is Role.REDEEMER:
         if not node.network.on_chain:
             yield say(("role",), "a redeemer needs a chain, and the network is offchain", "name a network")
             return
@@ -166,7 +184,7 @@ def _endpoints(node: NodeSpec, say: Say) -> Iterator[Problem]:
 
 
 def _onchain_duties(node: NodeSpec) -> list[str]:
-    settings = {"reward": node.duties.reward, "redemption": node.duties.redemption}
+    settings = {"reward": node.duties.reward, "redemption": node.duties.redemption, "ledger": node.duties.ledger}
     return [duty for duty, given in settings.items() if given is not None]
 
 
