@@ -15,7 +15,7 @@ from deploys.outcome import Command, Outcome, Shell, Upload, refuse
 from deploys.release import Platform, Release, ReleaseShop
 from inventory import Target
 from livefleet.kernel import LivefleetError
-from livefleet.spec import NodeSpec, to_yaml
+from livefleet.spec import NodeSpec, Role, to_yaml
 
 __all__ = ["NOTES", "Plan", "drain", "plan_site", "remove", "shop", "site"]
 
@@ -108,7 +108,7 @@ def plan_site(
     stamp = steps.stamp_of(release.id, [*files, unit])
     keep = target.release.keep
     decisions = (
-        ("packages", lambda: steps.packages(facts)),
+        ("packages", lambda: steps.packages(facts, nginx=node.role is not Role.KEYKEEPER)),
         ("driver", lambda: steps.driver(node.driver, facts)),
         ("agent", lambda: steps.agent(release, opt, facts, local=target.local, keep=keep, bundle=maker.bundle)),
         ("config", lambda: steps.config(node, files, facts, owner)),
@@ -166,7 +166,7 @@ def _paths(node: NodeSpec) -> dict[str, object]:
 
 
 def _sent_paths(node: NodeSpec) -> list[str]:
-    keys = [path for key in node.keys.values() for path in (key.file, key.password_file) if path]
+    keys = [path for key in node.keys.values() for path in key.files]
     return sorted({*keys, *node.secrets.values()})
 
 

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.builders.postgres import a_postgres
 from tests.tiers import duties_of, is_asked_for
 
 # How long an example takes says what else the machine does.
@@ -10,6 +11,20 @@ settings.register_profile("any-machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any-machine")
 
 TESTS = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def postgres_server():
+    """A PostgreSQL server that all tests of a process share; a second to start."""
+    with a_postgres() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres(postgres_server):
+    """A running PostgreSQL server; `postgres.database()` is an empty database's URL."""
+    yield postgres_server
+    postgres_server.take_back()
 
 
 @pytest.hookimpl(tryfirst=True)  # `-m` chooses among markers, so they must be there before

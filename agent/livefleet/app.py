@@ -20,6 +20,7 @@ from livefleet.kernel.systemd import notify, watchdog_interval_s
 from livefleet.reconcile import ReconcileLoop
 from livefleet.reconcile.resources import DrainResource, GpuResource
 from livefleet.roles import (
+    KeykeeperRole,
     OrchestratorRole,
     RedeemerRole,
     Role,
@@ -157,6 +158,8 @@ def _role_of(context: RoleContext) -> Role:
             return WorkerRole(context)
         case RoleName.REDEEMER:
             return RedeemerRole(context)
+        case RoleName.KEYKEEPER:
+            return KeykeeperRole(context)
         case RoleName.MONITOR:
             raise BadInput("the role `monitor` runs no agent duties of its own yet; declare orchestrator or worker")
 

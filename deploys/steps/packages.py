@@ -24,9 +24,9 @@ $apt install --no-install-recommends PACKAGES || { $apt update && $apt install -
 """.strip()
 
 
-def packages(facts: Observed) -> Outcome:
-    """Install what is missing; nothing is ever upgraded."""
-    missing = [*(() if facts.python else ("python3",)), *(() if facts.nginx else ("nginx-light",))]
+def packages(facts: Observed, *, nginx: bool = True) -> Outcome:
+    """Install what is missing; nothing is ever upgraded. `nginx`: the node has a front door."""
+    missing = [*(() if facts.python else ("python3",)), *(() if facts.nginx or not nginx else ("nginx-light",))]
     if not missing:
         return Outcome()
     names = " ".join(missing)

@@ -42,13 +42,19 @@ def network_of(chain: DevchainInfo) -> dict:
 
 @asynccontextmanager
 async def a_paid_node(
-    folder: Path, *, start: bool = True, round_length: int = 200, ticket: dict | None = None, **node: object
+    folder: Path,
+    *,
+    start: bool = True,
+    round_length: int = 200,
+    pool_max_size: int = 100,
+    ticket: dict | None = None,
+    **node: object,
 ) -> AsyncIterator[PaidNode]:
     """Chain up, orchestrator staked and active, gateway funded, agent running. `node` overrides its spec."""
     root = folder / "node"
     orchestrator, gateway = dev_signer(ORCHESTRATOR), dev_signer(GATEWAY)
     write_key(root / "var/lib/livefleet/keys/orchestrator.hex", dev_secret(ORCHESTRATOR))
-    async with a_devchain(folder / "chain", round_length=round_length) as chain:
+    async with a_devchain(folder / "chain", round_length=round_length, pool_max_size=pool_max_size) as chain:
         await chain.activate_orchestrator(orchestrator)
         await chain.fund_gateway(gateway.address, deposit=Wei(10**18), reserve=Wei(10**18))
         spec = {

@@ -76,7 +76,7 @@ async def test_orchestrator__paid_stream_and_a_redeemed_winner__every_row_with_i
         text, after = scrape(node.agent)
         status = node.agent.status()
 
-    assert drift(after, "node", "orch", "chain", "media") == []
+    assert drift(after, "node", "orch", "chain", "redeems", "media") == []
     owned = {"node_id": socket.gethostname(), "node_type": "orch"}
     owned_names = [s for s in after.samples if s.name.startswith("livepeer_") and s.name != "livepeer_versions"]
     assert all(owned.items() <= sample.labels.items() for sample in owned_names)

@@ -74,7 +74,7 @@ async def test_winners__go_to_the_shared_redeemer__which_redeems_them(tmp_path):
             assert done["redeemer"]["tickets"]["redeemed"] == {"count": len(winners), "face_value_wei": owed}
             assert redeemer.metric("livefleet_winning_tickets", state="redeemed") == len(winners)
             told = Scrape.of(redeemer.get("/metrics")[1])
-            assert drift(told, "node", "rdmr") == []
+            assert drift(told, "node", "rdmr", "redeems") == []
             assert told.value("livepeer_value_redeemed", node_type="rdmr") == owed / 10**9
             await node.chain.mine()
             status = await asyncio.to_thread(

@@ -53,8 +53,12 @@ def declared_duties(
     *,
     signs: bool,
     clock: Clock,
+    first: Callable[[], str] = lambda: "",
 ) -> tuple[OnChainReader, tuple[DeclaredDuty, ...]]:
-    """What the spec declares, over one shared reader. `signs`: the changes are sent, not proposed. Raises BadInput."""
+    """What the spec declares, over one shared reader. `signs`: the changes are sent, not proposed. Raises BadInput.
+
+    `first`: what goes before stake that would end an evicted orchestrator's activity, in words.
+    """
     declared = node.on_chain or OnChain()
     uris = [_uri(node, declared, field) for field in ("service_uri", "ai_service_uri")]
     service_uri, ai_service_uri = uris
@@ -73,7 +77,7 @@ def declared_duties(
             DeclaredDuty("OrchestratorActivated", _activation(node, declared, reader, service_uri, ai_service_uri))
         )
     if declared.min_self_stake is not None:
-        found.append(DeclaredDuty("SelfStakeInStep", SelfStakeDuty(reader, declared.min_self_stake)))
+        found.append(DeclaredDuty("SelfStakeInStep", SelfStakeDuty(reader, declared.min_self_stake, first=first)))
     if declared.reward_cut is not None or declared.fee_cut is not None:
         found.append(DeclaredDuty("CutsInStep", _cuts(node, declared, reader)))
     if service_uri is not None:

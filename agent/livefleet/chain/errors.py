@@ -3,12 +3,18 @@
 LivefleetError
 |- Reverted            the contract refused; `reason` is its own text
 |- Transient
+|  |- DatabaseFailed   the database that agents share did not do it: away, full, or it refused
 |  |- NodeError        a node answered with an error that is none of the contract's
+|  |  `- RangeTooLarge logs of too many blocks, or too many logs, were asked for at once
 |  |- NoProtocol       the chain is right, but the protocol's contracts are not to be seen on it
 |  |- FeedUnusable     a price feed's answer cannot be used
 |  |- FeeTooHigh       gas costs more than the caller allows now
+|  |- IntentTaken      another process recorded the same purpose or nonce first
+|  |- KeyBusy          another process sends for this key
+|  |- NotMinedYet      sent, and the caller's patience ended first
 |  `- OutOfFunds       the key cannot pay for gas and value
 `- Terminal
+   |- DatabaseUnusable the database promises too little, is newer than this livefleet, or another chain's
    `- WrongChain       the endpoints serve another chain
 """
 
@@ -20,11 +26,17 @@ from eth_abi.exceptions import DecodingError
 from livefleet.kernel import LivefleetError, Terminal, Transient
 
 __all__ = [
+    "DatabaseFailed",
+    "DatabaseUnusable",
     "FeeTooHigh",
     "FeedUnusable",
+    "IntentTaken",
+    "KeyBusy",
     "NoProtocol",
     "NodeError",
+    "NotMinedYet",
     "OutOfFunds",
+    "RangeTooLarge",
     "Reverted",
     "WrongChain",
     "revert_reason",
@@ -55,6 +67,14 @@ class NodeError(Transient):
         self.code = code
 
 
+class RangeTooLarge(NodeError):
+    """An endpoint gives no logs for so many blocks at once. `span`: blocks that it advises, None where it does not."""
+
+    def __init__(self, message: str, *, code: int = 0, span: int | None = None) -> None:
+        super().__init__(message, code=code)
+        self.span = span
+
+
 class NoProtocol(Transient):
     """No Controller at its address, or one that does not know the contracts."""
 
@@ -81,8 +101,34 @@ class FeeTooHigh(Transient):
         self.limit = limit
 
 
+class IntentTaken(Transient):
+    """The store has a live intent of this purpose or nonce; nothing was recorded or sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after_s=1.0)
+
+
+class KeyBusy(Transient):
+    """Another process holds the key's lease; nothing was recorded or sent."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after_s=5.0)
+
+
+class NotMinedYet(Transient):
+    """No block took the transaction as long as the caller waited; it is followed further."""
+
+
 class OutOfFunds(Transient):
     """The signer's balance does not cover gas and value; waiting helps once somebody sends it ETH."""
+
+
+class DatabaseFailed(Transient):
+    """The shared database did not answer, or refused; nothing is known of what was being written."""
+
+
+class DatabaseUnusable(Terminal):
+    """The shared database must not be used by this process as it is."""
 
 
 class WrongChain(Terminal):

@@ -100,7 +100,8 @@ def next_step(intent: Intent, sight: Sight, *, confirmations: int, is_first: boo
     asked = [attempt for attempt in intent.attempts if attempt.tx_hash in sight.receipts]
     outcome = next((found for a in asked if (found := sight.receipts[a.tx_hash]) is not None), None)
     if outcome is not None:
-        if sight.block - outcome.block_number >= confirmations:
+        # The block number is asked for first: the receipt may be of a block that came in between.
+        if max(sight.block - outcome.block_number, 0) >= confirmations:
             return Settle(outcome)
         return Wait() if intent.state is IntentState.MINED and intent.outcome == outcome else Include(outcome)
     if intent.state is IntentState.MINED:

@@ -4,6 +4,7 @@ The delegate is looked at first: stake that is with another orchestrator counts 
 oneself would move all of it. Source: BondingManager.bondWithHint.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from livefleet.chain.change import Change, DutyPlan, DutyState, blocked, in_step, not_now, waiting
@@ -11,10 +12,14 @@ from livefleet.chain.contracts.bonding_manager import BOND_WITH_HINT, POOL_MAX_S
 from livefleet.chain.contracts.livepeer_token import ALLOWANCE, APPROVE, BALANCE_OF
 from livefleet.chain.on_chain import OnChainReader, OnChainState
 from livefleet.chain.pool import PoolMember, neighbours, read_pool
+from livefleet.chain.reward_schedule import may_wait
 from livefleet.kernel import ZERO_ADDRESS, Address, Wei
 from livefleet.spec.amounts import lpt_text
 
 __all__ = ["SelfStakeDuty", "StakeFacts", "StakeObserved", "bond_changes", "elsewhere", "lpt_short", "read_stake_facts"]
+
+
+_SOON_S = 15.0  # while tickets are being redeemed
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,11 +103,16 @@ def bond_changes(reader: OnChainReader, observed: StakeObserved, amount: int) ->
 
 @dataclass(frozen=True, slots=True)
 class SelfStakeDuty:
-    """One orchestrator's own stake."""
+    """One orchestrator's own stake.
+
+    `first`: what goes before stake that may put an evicted orchestrator back into the pool, and so end its activity in
+    this round; in words, empty where nothing does.
+    """
 
     reader: OnChainReader
     minimum: int  # LPTU
     topic: str = "self-stake"
+    first: Callable[[], str] = lambda: ""
 
     async def observe(self, max_age_s: float) -> StakeObserved:
         """Stake, and where it is short what could be bonded."""
@@ -129,6 +139,10 @@ class SelfStakeDuty:
         if state.is_leaving and not state.has_called_reward:
             why = f"evicted from the pool in round {state.round}: reward comes first, else it would be lost"
             return waiting("RewardFirst", f"{text}; {why}")
+        has_time = may_wait(state.head.blocks_left_in_round, state.head.round_length)
+        if state.is_leaving and has_time and (first := self.first()):
+            why = f"evicted from the pool in round {state.round}, and coming back would end its activity: {first} first"
+            return waiting("RedeemFirst", f"{text}; {why}", again_after_s=_SOON_S)
         assert observed.facts is not None  # observed where stake is short
         if (lacking := lpt_short(state.orchestrator, observed.facts, short)) is not None:
             return lacking

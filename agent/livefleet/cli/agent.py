@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from livefleet.cli.agent_drain import drain
+from livefleet.cli.agent_ledger import ledger
+from livefleet.cli.agent_store import store
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode, LivefleetError
 
@@ -29,6 +32,8 @@ def command() -> None:
 
 
 command.add_command(drain)
+command.add_command(ledger)
+command.add_command(store)
 
 
 @command.command()
@@ -37,6 +42,7 @@ def run(node: Path) -> None:
     """Run the node until SIGTERM or SIGINT; then drain and stop. SIGHUP: look at prices and drains now."""
     # Children are only ever exec'ed, so gRPC need not survive a fork; trying to, it writes lines of its own to stderr.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the keys
     import uvloop
 
     from livefleet.app import Agent
@@ -74,6 +80,7 @@ def check(ctx: click.Context, node: Path, as_json: bool) -> None:
     spec = load_node(node)
     findings = [
         *_check_files(spec),
+        *asyncio.run(_check_keys(spec)),
         *_check_programs(spec),
         *_check_addresses(spec),
         *asyncio.run(_check_outside(spec)),
@@ -91,18 +98,9 @@ Finding = tuple[str, bool, str]
 
 
 def _check_files(spec: "NodeSpec") -> list[Finding]:
-    from livefleet.roles.base import load_signer, read_secret
+    from livefleet.roles.base import read_secret
 
     found: list[Finding] = [("spec", True, f"{spec.name}, role {spec.role.value}, network {spec.network.name.value}")]
-    for name, key in spec.keys.items():
-        try:
-            signer = load_signer(spec, name)
-        except BadInput as error:
-            found.append((f"key {name}", False, str(error)))
-            continue
-        path = spec.paths.resolve(key.file)
-        is_open = path.stat().st_mode & 0o077
-        found.append((f"key {name}", True, signer.address + (f"; open to others: chmod 600 {path}" if is_open else "")))
     for name in spec.secrets:
         try:
             read_secret(spec, name)
@@ -110,6 +108,30 @@ def _check_files(spec: "NodeSpec") -> list[Finding]:
             found.append((f"secret {name}", False, str(error)))
         else:
             found.append((f"secret {name}", True, "readable"))
+    return found
+
+
+async def _check_keys(spec: "NodeSpec") -> list[Finding]:
+    from livefleet.chain import RemoteSigner, read_key_file
+    from livefleet.roles.base import close_signer, open_signer
+
+    found: list[Finding] = []
+    for name, key in spec.keys.items():
+        try:
+            signer = await open_signer(spec, name)
+            try:
+                where = ""
+                if isinstance(signer, RemoteSigner):
+                    await signer.check()
+                    where = f" at {key.remote.url if key.remote else ''}"
+                elif key.file is not None and (file := read_key_file(spec.paths.resolve(key.file))).is_open_to_others:
+                    where = f"; open to others: chmod 600 {file.path}"
+            finally:
+                await close_signer(signer)
+        except LivefleetError as error:
+            found.append((f"key {name}", False, str(error)))
+        else:
+            found.append((f"key {name}", True, signer.address + where))
     return found
 
 
@@ -152,15 +174,29 @@ async def _check_outside(spec: "NodeSpec") -> list[Finding]:
         (f"{c.name} {c.subject}".strip(), c.status.value == "true", c.message)
         for c in gpu_conditions(snapshot, spec.gpus, spec.driver)
     ]
-    if spec.network.on_chain:
-        from livefleet.chain import connect
+    if not spec.network.on_chain:
+        return found
+    from livefleet.chain import connect
 
-        try:
-            async with await connect(spec.network) as client:
-                found.append(("chain", True, f"chain id {client.chain_id}"))
-        except LivefleetError as error:
-            found.append(("chain", False, str(error)))
-    return found
+    chain_id = spec.network.chain_id
+    try:
+        async with await connect(spec.network) as client:
+            chain_id = client.chain_id
+            found.append(("chain", True, f"chain id {chain_id}"))
+    except LivefleetError as error:
+        found.append(("chain", False, str(error)))
+    return [*found, *await _check_database(spec, chain_id)]
+
+
+async def _check_database(spec: "NodeSpec", chain_id: int | None) -> list[Finding]:
+    from livefleet.roles.store_check import check_database
+
+    if (shared := spec.shared_store) is None:
+        return []
+    try:
+        return [("database", True, await check_database(spec, shared, chain_id))]
+    except LivefleetError as error:
+        return [("database", False, str(error))]
 
 
 def _first(group: BaseExceptionGroup[Any]) -> LivefleetError:

@@ -24,6 +24,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "agent": ("livefleet.cli.agent", "Run or check the node agent (on a host)."),
     "gateway": ("livefleet.cli.gateway", "Be a paying gateway: transcode a file, make an image."),
     "bench": ("livefleet.cli.bench", "Measure how many real-time sessions this machine holds."),
+    "keys": ("livefleet.cli.keys", "Which key sits where; make and check keystores."),
+    "report": ("livefleet.cli.report", "What was earned: by round, gateway and host; yields; lines for tax."),
     "chain": ("livefleet.cli.chain", "What stands on chain; change it with keys that no host holds."),
     "devchain": ("livefleet.cli.devchain", "A local chain with the protocol's contracts."),
 }

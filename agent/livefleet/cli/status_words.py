@@ -38,6 +38,8 @@ def lines(report: NodeReport, now: float) -> list[tuple[str, str]]:
         told.append(("price", _price(payments, report.prices, now)))
     if (redeemer := report.redeemer) is not None:
         told.append(("redeems", f"{redeemer.queued} taken, {redeemer.refused} not; {_winners(redeemer.tickets)}"))
+    if (keeper := report.keykeeper) is not None:
+        told += [("key", f"{key.name} {key.address}, at {key.at}, for {keeper.orchestrator}") for key in keeper.keys]
     if (chain := report.chain) is not None:
         told.append(("chain", f"round {chain.round}, L1 block {chain.l1_block}, seen {since(now - chain.seen_at)} ago"))
     told += [(_DUTIES[c.name], c.message) for c in report.conditions if c.status == "true" and c.name in _DUTIES]

@@ -7,6 +7,8 @@ __all__ = [
     "ChainPart",
     "DevicePart",
     "JoinedWorker",
+    "KeptKey",
+    "KeykeeperPart",
     "LoadPart",
     "ModelPart",
     "PaymentsPart",
@@ -159,3 +161,18 @@ class RedeemerPart(_Part):
     refused: int = 0
     tickets: Tickets = Tickets()
     paid_wei: int = 0
+
+
+class KeptKey(_Part):
+    """A key that a keykeeper has."""
+
+    name: str
+    address: str
+    at: str = "this host"
+
+
+class KeykeeperPart(_Part):
+    """A host that holds keys."""
+
+    orchestrator: str
+    keys: tuple[KeptKey, ...] = ()

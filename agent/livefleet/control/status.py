@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from livefleet.control.node_parts import (
     AiWorkerPart,
     ChainPart,
+    KeykeeperPart,
     LoadPart,
     ModelPart,
     PaymentsPart,
@@ -60,7 +62,10 @@ class NodeReport(BaseModel):
     worker: WorkerPart | None = None
     ai_worker: AiWorkerPart | None = None
     redeemer: RedeemerPart | None = None
+    keykeeper: KeykeeperPart | None = None
     models: tuple[ModelPart, ...] = ()
+    proposals: tuple[dict[str, Any], ...] = ()
+    """Proposals that stand there, each as the text of its file; `chain.Proposal` checks them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from livefleet.ledger.file import Balances, Closing, LedgerFile
 from livefleet.ledger.opening import opening_entry, opening_of_wallets
 from livefleet.ledger.parties import Contracts, Parties
 from livefleet.ledger.shares import own_shares
-from livefleet.ledger.spending import GasSource, settled_up_to, to_entry
+from livefleet.ledger.spending import GasSource, settled_up_to, to_entry, under_way_up_to
 from livefleet.ledger.state import PAST_FORGOTTEN, eth_at, forgets_past, read_shares, read_state
 from livefleet.ledger.wallet_search import Period, explain
 
@@ -226,14 +226,15 @@ class Ledger:
         return [found[place] for place in sorted(found)]
 
     async def _spending(self, after: int, last: int, calendar: Calendar) -> tuple[list[Entry], dict[str, int]]:
-        """Settled transactions of blocks after `after` up to `last`, and where to go on with each source."""
+        """Our keys' transactions in blocks after `after` up to `last`, and where to go on with each source."""
         entries: list[Entry] = []
         cursors: dict[str, int] = {}
         for source in self._gas:
             name = f"gas {source.address}"
             place = await self._blocking.run(self._file.cursor, name)
-            found, cursors[name] = await settled_up_to(source, self._client.rpc, place, last)
-            for sent, purpose in found:
+            early = await under_way_up_to(source, self._client.rpc, last)
+            settled, cursors[name] = await settled_up_to(source, self._client.rpc, place, last)
+            for sent, purpose in {sent.tx_hash: (sent, purpose) for sent, purpose in early + settled}.values():
                 if sent.block > after:
                     moment = await calendar.moment(sent.block)
                     entries.append(

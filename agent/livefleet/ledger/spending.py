@@ -12,13 +12,13 @@ from livefleet.kernel import Address, Round
 from livefleet.ledger.accounts import Account, AccountKind, Currency, Entry, EntryKind, Posting, posted, wallet
 from livefleet.ledger.parties import Parties
 
-__all__ = ["GasSource", "Sent", "read_sent", "settled_up_to", "to_entry"]
+__all__ = ["GasSource", "Sent", "read_sent", "settled_up_to", "to_entry", "under_way_up_to"]
 
 _LIMIT = 100  # settled transactions asked for at once
 
 
 class GasSource(Protocol):
-    """Where settled transactions of one key are found; `chain.Transactions` is one."""
+    """Where the transactions of one key are found; `chain.Transactions` is one."""
 
     @property
     def address(self) -> Address:
@@ -27,6 +27,10 @@ class GasSource(Protocol):
 
     async def settled(self, after: int, limit: int = 100) -> tuple[Intent, ...]:
         """Intents in the order of settlement, those past place `after`."""
+        ...
+
+    async def live(self) -> tuple[Intent, ...]:
+        """Intents that are not settled."""
         ...
 
 
@@ -72,6 +76,16 @@ async def settled_up_to(source: GasSource, rpc: Rpc, place: int, last: int) -> t
         if len(intents) < _LIMIT:
             break
     return found, place
+
+
+async def under_way_up_to(source: GasSource, rpc: Rpc, last: int) -> list[tuple[Sent, str]]:
+    """What the chain has in blocks up to `last` though it is not settled yet, each with its purpose. Raises Transient.
+
+    The key's follower looks at its own times, and may come to a block after the books.
+    """
+    purposes = {attempt.tx_hash: intent.purpose for intent in await source.live() for attempt in intent.attempts}
+    sent = await read_sent(rpc, list(purposes))
+    return [(one, purposes[tx]) for tx, one in sent.items() if one.block <= last]
 
 
 def to_entry(sent: Sent, *, at: int, round_: Round, parties: Parties, purpose: str = "") -> Entry:

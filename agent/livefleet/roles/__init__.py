@@ -2,12 +2,14 @@
 
 from livefleet.roles.base import Role, RoleContext
 from livefleet.roles.drain_report import drain_readings
+from livefleet.roles.keykeeper import KeykeeperRole
 from livefleet.roles.orchestrator import OrchestratorRole
 from livefleet.roles.redeemer import RedeemerRole
 from livefleet.roles.reference_metrics import owner_labels, version_reading
 from livefleet.roles.worker import WorkerRole
 
 __all__ = [
+    "KeykeeperRole",
     "OrchestratorRole",
     "RedeemerRole",
     "Role",

@@ -1,19 +1,30 @@
 """What every role offers to the composition root."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from livefleet.chain import LocalSigner, load_key
+from livefleet.chain import LocalSigner, RemoteSigner, RemoteSignerSettings, Signer, checksum_address, load_key
 from livefleet.hardware import HardwareSampler
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Clock, ConditionBoard
-from livefleet.reconcile.resources import Drainable, DrainTarget, Remaining
-from livefleet.spec import NodeSpec
+from livefleet.reconcile import ReconcileLoop
+from livefleet.reconcile.resources import Drainable, DrainTarget, Remaining, SignerResource
+from livefleet.spec import KeyRole, NodeKey, NodeRemoteKey, NodeSpec
 
-__all__ = ["NeverEmptied", "Role", "RoleContext", "load_signer", "private_folder", "read_secret"]
+__all__ = [
+    "NeverEmptied",
+    "Role",
+    "RoleContext",
+    "close_signer",
+    "open_signer",
+    "private_folder",
+    "read_secret",
+    "signer_loops",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +105,70 @@ def read_secret(spec: NodeSpec, name: str) -> str:
     return text
 
 
-def load_signer(spec: NodeSpec, name: str) -> LocalSigner:
-    """The declared key, unlocked and checked against its declared address. Raises BadInput with what to do."""
+async def open_signer(spec: NodeSpec, name: str) -> Signer:
+    """The declared key, checked against its declared address; `close_signer` when done.
+
+    A key file is unlocked now. A signing service is not asked yet: it may come up later than the node.
+    Raises BadInput with what to do.
+    """
     key = spec.keys.get(name)
     if key is None:
         raise BadInput(f"node.yaml: the key {name!r} is used but not declared under `keys`")
+    if KeyRole.COLD in (key.roles or ()):
+        raise BadInput(f"node.yaml: the key {name!r} is cold: no node uses it; sign with `livefleet chain sign`")
+    if key.remote is not None:
+        return RemoteSigner(_remote_settings(spec, name, key, key.remote))
+    # A keystore takes a second of computing to open, in which the admin endpoint has to answer.
+    return await asyncio.to_thread(_load_signer, spec, name, key)
+
+
+def signer_loops(context: RoleContext, signers: Mapping[str, Signer]) -> list[ReconcileLoop[Any]]:
+    """A loop for each key at a signing service, which says whether it can be had. `signers`: by name."""
+    return [
+        ReconcileLoop(SignerResource(name, signer), context.board)
+        for name, signer in signers.items()
+        if isinstance(signer, RemoteSigner)
+    ]
+
+
+async def close_signer(signer: Signer | None) -> None:
+    """Let go of what `open_signer` has opened."""
+    if isinstance(signer, RemoteSigner):
+        await signer.close()
+
+
+def _load_signer(spec: NodeSpec, name: str, key: NodeKey) -> LocalSigner:
+    assert key.file is not None  # NodeKey's own rule
+    path = spec.paths.resolve(key.file)
     passphrase = None
     if key.password_file is not None:
-        path = spec.paths.resolve(key.password_file)
-        try:
-            passphrase = path.read_text().strip()
-        except OSError as error:
-            raise BadInput(f"{path}: cannot read the passphrase of key {name!r}: {error.strerror}") from error
-    path = spec.paths.resolve(key.file)
+        passphrase = _read(spec.paths.resolve(key.password_file), f"the passphrase of key {name!r}")
     signer = load_key(path, passphrase)
     if key.address is not None and key.address.lower() != signer.address.lower():
         raise BadInput(f"{path}: is the key of {signer.address}, declared is {key.address}")
     return signer
+
+
+def _remote_settings(spec: NodeSpec, name: str, key: NodeKey, remote: NodeRemoteKey) -> RemoteSignerSettings:
+    def path(text: str | None) -> Path | None:
+        return None if text is None else spec.paths.resolve(text)
+
+    assert key.address is not None  # NodeKey's own rule
+    token = path(remote.token_file)
+    return RemoteSignerSettings(
+        url=remote.url,
+        address=checksum_address(bytes.fromhex(key.address[2:])),
+        identifier=remote.identifier,
+        tls_ca=path(remote.tls_ca_file),
+        client_certificate=path(remote.client_certificate_file),
+        client_key=path(remote.client_key_file),
+        token=None if token is None else _read(token, f"the token of key {name!r}"),
+        timeout_s=remote.timeout_s,
+    )
+
+
+def _read(path: Path, what: str) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot read {what}: {error.strerror}") from error

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,6 +87,7 @@ def open_chain_duties(
     further: tuple[ReconcileLoop[Any], ...] = (),
     box: ProposalBox | None = None,
     topics: tuple[str, ...] = (),
+    first: Callable[[], str] = lambda: "",
 ) -> ChainDuties:
     """The duties that the spec declares. Raises BadInput.
 
@@ -98,6 +99,7 @@ def open_chain_duties(
         further: More loops to keep going with these, nudged alike.
         box: Where proposals stand; None makes it.
         topics: What those loops propose about: standing proposals of other topics are withdrawn.
+        first: What goes before stake that would end an evicted orchestrator's activity, in words.
     """
     spec = context.spec
     declared = spec.on_chain or OnChain()
@@ -107,7 +109,7 @@ def open_chain_duties(
     own = next((one for one in keys.values() if one.address == orchestrator), None)
     signer = own if declared.signed_by == "node" else None
     reader, duties = declared_duties(
-        spec, link.client, orchestrator, link.watcher.head, signs=signer is not None, clock=context.clock
+        spec, link.client, orchestrator, link.watcher.head, signs=signer is not None, clock=context.clock, first=first
     )
     loops: list[ReconcileLoop[Any]] = []
 

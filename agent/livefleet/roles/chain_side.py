@@ -1,46 +1,54 @@
 """The on-chain half of an orchestrator: a view of the chain, a sender of transactions, payments and chain duties."""
 
 import asyncio
-import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from livefleet.chain import (
     ChainClient,
     ChainHead,
     ChainWatcher,
-    RewardDuty,
+    Reckoning,
     Signer,
     checksum_address,
 )
 from livefleet.health import Reading
-from livefleet.kernel import Address, Wei
+from livefleet.kernel import Address
 from livefleet.payments import (
     PRICE_FEED_FRESH,
-    BrokerRedemption,
     HandOver,
     OnchainPayments,
+    PoolPlaceReader,
     RecoveryPool,
     Redeemer,
+    RedemptionReport,
     SenderMonitor,
     SharedFloat,
-    SqliteStore,
+    TicketState,
+    TicketStore,
+    Winners,
     default_redeem_gas,
+    redeemed_first,
 )
 from livefleet.reconcile import ReconcileLoop
-from livefleet.reconcile.resources import HandOverResource, RedemptionResource, RewardResource
-from livefleet.roles.base import RoleContext
+from livefleet.reconcile.resources import DepartureResource, HandOverResource, SharedWinnersResource
+from livefleet.roles.base import RoleContext, signer_loops
+from livefleet.roles.bookkeeping import Bookkeeping, open_bookkeeping
+from livefleet.roles.chain_duties import ChainDuties, open_chain_duties
 from livefleet.roles.chain_link import open_link, report_link
+from livefleet.roles.chain_report import own_chain_readings
 from livefleet.roles.own_metrics import (
-    own_chain_readings,
     own_price_readings,
-    own_reward_readings,
     own_store_readings,
 )
 from livefleet.roles.prices import LivePrices, open_prices
-from livefleet.roles.reference_metrics import gas_readings, reward_readings
+from livefleet.roles.redeeming import open_redeeming
+from livefleet.roles.redemption_report import redemption_state_readings
+from livefleet.roles.reference_metrics import gas_readings
+from livefleet.roles.rewarding import Rewarding, open_rewarding
+from livefleet.roles.stores import NodeStores, SharedStores
 from livefleet.spec import NodeSpec
 from livefleet.wire.redeemer import RedeemerClient
 
@@ -52,13 +60,15 @@ class ChainSide:
     """What the role uses of it."""
 
     watcher: ChainWatcher
-    store: SqliteStore
+    store: TicketStore
     payments: OnchainPayments
     prices: LivePrices
     loops: tuple[ReconcileLoop[Any], ...]
     client: ChainClient
-    reward: RewardResource | None = None
+    duties: ChainDuties
+    reward: Rewarding | None = None
     redeemer: Redeemer | None = None
+    books: Bookkeeping = field(default_factory=Bookkeeping)
 
     def readings(self, spec: NodeSpec, now: float) -> list[Reading]:
         """For /metrics, at `now` in unix seconds; what payments tell of themselves is not among it."""
@@ -66,11 +76,13 @@ class ChainSide:
         rewarding = self.reward
         return [
             *gas_readings(head, spec.duties.redemption),
-            *(reward_readings(rewarding.failures) if rewarding else ()),
-            *own_chain_readings(head, self.client.rpc.endpoints, now),
+            *(rewarding.readings() if rewarding else ()),
+            *(redemption_state_readings(self.redeemer, l1_block_s=spec.network.l1_block_s) if self.redeemer else ()),
+            *own_chain_readings(self.watcher),
             *own_store_readings(self.store),
             *own_price_readings(self.prices.gas_price(), self.prices.keeper.rate, now),
-            *(own_reward_readings(rewarding.calls) if rewarding else ()),
+            *self.duties.readings(),
+            *self.books.readings(),
         ]
 
     async def run(self, context: RoleContext) -> None:
@@ -79,6 +91,7 @@ class ChainSide:
             for loop in self.loops:
                 tasks.create_task(loop.run())
             tasks.create_task(self.prices.run())
+            tasks.create_task(self.duties.run())
             tasks.create_task(self._watch(context))
 
     async def _watch(self, context: RoleContext) -> None:
@@ -97,7 +110,7 @@ class ChainSide:
 
 
 @asynccontextmanager
-async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteStore) -> AsyncIterator[ChainSide]:
+async def open_chain_side(context: RoleContext, signer: Signer, stores: NodeStores) -> AsyncIterator[ChainSide]:
     """Connect, look once, and build the payments and the duties that the spec declares."""
     spec, clock = context.spec, context.clock
     settings = spec.orchestrator
@@ -105,18 +118,20 @@ async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteSto
     recipient = signer.address if settings.recipient is None else _address(settings.recipient)
     redeem_gas = settings.ticket.redeem_gas or default_redeem_gas(spec.network.name)
     async with AsyncExitStack() as stack:
-        link = await stack.enter_async_context(open_link(context, signer, recipient, store))
+        link = await stack.enter_async_context(open_link(context, signer, recipient, stores))
         client, watcher, transactions = link.client, link.watcher, link.transactions
         prices = await open_prices(context, client, watcher)
         stack.callback(context.board.withdraw, PRICE_FEED_FRESH)
-        monitor, shared = SenderMonitor(watcher), None
+        store, shared = stores.tickets, None
         if settings.redeemer is not None:
             shared = await stack.enter_async_context(RedeemerClient(settings.redeemer))
-            monitor = SharedFloat(watcher, shared)
+            monitor: SenderMonitor = SharedFloat(watcher, shared)
+        else:
+            monitor = await stack.enter_async_context(stores.monitor(watcher, recipient))
         payments = await stack.enter_async_context(
             OnchainPayments(
                 store,
-                watcher,
+                Reckoning(watcher),
                 monitor,
                 recipient=recipient,
                 prices=prices.keeper.prices(),
@@ -130,34 +145,62 @@ async def open_chain_side(context: RoleContext, signer: Signer, store: SqliteSto
         prices.keeper.subscribe(payments.set_prices)
         watcher.know(payments.snapshot().senders)
         loops: list[ReconcileLoop[Any]] = []
-        rewarding, redeemer = None, None
-        if (reward := spec.duties.reward) is not None:
-            duty = RewardDuty(
-                client,
-                transactions,
-                recipient,
-                initialize_rounds=reward.initialize_round,
-                initialize_within_s=min(30.0, 2.5 * spec.network.l1_block_s),
-                rng=random.SystemRandom(),
-            )
-            rewarding = RewardResource(duty, every_s=reward.check_every_s)
-            loops.append(ReconcileLoop(rewarding, context.board))
+        rewarding: Rewarding | None = None
+        redeemer: Redeemer | None = None
+        winners: Winners = store
+        leaving = DepartureResource(
+            watcher.head,
+            PoolPlaceReader(client, recipient),
+            payments,
+            in_use=lambda: payments.in_use,
+            expect=watcher.expect,
+            hurry=lambda: rewarding is not None and rewarding.resource.tickets_first,
+        )
+        loops.append(ReconcileLoop(leaving, context.board))
         if shared is not None:
-            hand_over = HandOver(store, watcher, shared, client.broker.is_used, clock=clock)
+            validity = await client.broker.ticket_validity_period()
+            hand_over = HandOver(store, watcher, shared, client.broker.is_used, clock=clock, validity=validity)
             loops.append(ReconcileLoop(HandOverResource(store, hand_over), context.board))
         elif (redemption := spec.duties.redemption) is not None:
-            redeemer = Redeemer(
-                store,
-                watcher,
-                BrokerRedemption(client.broker, transactions, recipient=recipient),
-                monitor,
-                redeem_gas=redeem_gas,
-                clock=clock,
-                max_gas_price=Wei(redemption.max_gas_price),
+            redeeming = await stack.enter_async_context(
+                open_redeeming(
+                    context,
+                    stores,
+                    link,
+                    recipient,
+                    monitor,
+                    redemption,
+                    leaving=leaving,
+                    closed_before=lambda: payments.closed_before,
+                )
             )
-            resource = RedemptionResource(store, redeemer, every_s=redemption.check_every_s)
-            loops.append(ReconcileLoop(resource, context.board))
-        yield ChainSide(watcher, store, payments, prices, tuple(loops), client, rewarding, redeemer)
+            redeemer, winners = redeeming.redeemer, redeeming.winners
+            loops.append(redeeming.loop)
+        elif isinstance(stores, SharedStores):
+            waiting = SharedWinnersResource(store, stores.leases, recipient)
+            loops.append(ReconcileLoop(waiting, context.board))
+        first = _redeeming_first(winners, redeemer)
+        if (reward := spec.duties.reward) is not None:
+            rewarding = open_rewarding(context, link, recipient, stores, reward, hold=first)
+            if redeemer is not None:
+                redeemer.subscribe(rewarding.loop.nudge)
+            loops.append(rewarding.loop)
+        assert settings.key is not None  # needed on-chain
+        loops += signer_loops(context, {settings.key: signer})
+        keys = {settings.key: transactions}
+        books = await stack.enter_async_context(open_bookkeeping(context, link, recipient, keys))
+        duties = open_chain_duties(context, link, recipient, keys, further=books.loops, first=first)
+        yield ChainSide(watcher, store, payments, prices, tuple(loops), client, duties, rewarding, redeemer, books)
+
+
+def _redeeming_first(winners: Winners, redeemer: Redeemer | None) -> Callable[[], str]:
+    """What goes before whatever ends activity in this round; without a redeemer here, others redeem what is pending."""
+
+    def first() -> str:
+        last = RedemptionReport() if redeemer is None else redeemer.last
+        return redeemed_first(winners.totals.of(TicketState.PENDING).count, last)
+
+    return first
 
 
 def _address(text: str) -> Address:

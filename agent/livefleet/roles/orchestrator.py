@@ -13,10 +13,11 @@ from livefleet.chain import Signer
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Condition, Intake, Status, run_duty
 from livefleet.media import LocalTranscoder
-from livefleet.payments import OffchainPayments, Payments, PaymentsSnapshot, SqliteStore
+from livefleet.payments import OffchainPayments, Payments, PaymentsSnapshot
 from livefleet.reconcile.resources import DrainTarget, Remaining, intake_with
-from livefleet.roles.base import RoleContext, load_signer, private_folder, read_secret
+from livefleet.roles.base import RoleContext, close_signer, open_signer, private_folder, read_secret
 from livefleet.roles.chain_link import CHAIN_REACHABLE, PAYMENTS_DURABLE
+from livefleet.roles.chain_report import chain_part
 from livefleet.roles.chain_side import ChainSide, open_chain_side
 from livefleet.roles.models import LocalModels, forget_models, open_models, warm_models
 from livefleet.roles.own_metrics import (
@@ -24,6 +25,7 @@ from livefleet.roles.own_metrics import (
     own_payment_readings,
     own_server_readings,
 )
+from livefleet.roles.redemption_report import redemption_part
 from livefleet.roles.reference_metrics import (
     ai_readings,
     model_readings,
@@ -34,6 +36,7 @@ from livefleet.roles.reference_metrics import (
     transcoded_readings,
 )
 from livefleet.roles.report import load_part, payments_part, server_part
+from livefleet.roles.stores import open_stores
 from livefleet.roles.transcoding import open_transcoder, work_by_device
 from livefleet.spec import NodeSpec
 from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer
@@ -78,8 +81,7 @@ class OrchestratorRole:
         if self._spec.network.on_chain:
             if self._settings.key is None:
                 raise BadInput("node.yaml: orchestrator.key is needed on-chain: the name of a key under `keys`")
-            # A keystore takes a second of computing to open, in which the admin endpoint has to answer.
-            self._signer = await asyncio.to_thread(load_signer, self._spec, self._settings.key)
+            self._signer = await open_signer(self._spec, self._settings.key)
         if self._settings.worker_secret is not None:
             self._worker_secret = read_secret(self._spec, self._settings.worker_secret)
         if (store := self._settings.object_store) is not None:
@@ -93,6 +95,7 @@ class OrchestratorRole:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await close_signer(self._signer)
         self._signer = None
 
     async def run(self) -> None:
@@ -147,16 +150,11 @@ class OrchestratorRole:
         if self._ai is not None:
             parts["models"] = [asdict(model) for model in self._ai.pool.advertised()]
         if self._chain is not None:
-            head = self._chain.watcher.head()
-            parts["chain"] = {
-                "l1_block": head.l1_block,
-                "round": head.current_round,
-                "round_initialized": head.round_is_initialized,
-                "pool_size": head.pool_size,
-                "gas_price_wei": head.gas_price,
-                "seen_at": head.seen_at,
-            }
+            parts["chain"] = chain_part(self._chain.watcher)
+            if (redeemer := self._chain.redeemer) is not None:
+                parts["redemption"] = redemption_part(redeemer, l1_block_s=self._spec.network.l1_block_s)
             parts["prices"] = self._chain.prices.part()
+            parts["proposals"] = self._chain.duties.part()
         return parts
 
     def readings(self) -> list[Reading]:
@@ -197,11 +195,11 @@ class OrchestratorRole:
         transcoding = spec.duties.transcoding
         async with AsyncExitStack() as stack:
             stack.callback(self._closed)
-            store = await stack.enter_async_context(SqliteStore(paths.store))
+            stores = await stack.enter_async_context(open_stores(context))
             if self._signer is None:
                 self._payments = OffchainPayments()
             else:
-                self._chain = await stack.enter_async_context(open_chain_side(context, self._signer, store))
+                self._chain = await stack.enter_async_context(open_chain_side(context, self._signer, stores))
                 self._payments = self._chain.payments
             if spec.duties.ai is not None:
                 self._ai = await open_models(context, spec.duties.ai)
@@ -216,7 +214,7 @@ class OrchestratorRole:
                     self._settings,
                     payments=self._payments,
                     signer=self._signer,
-                    auth_secret=await store.auth_secret(),
+                    auth_secret=await stores.tickets.secret("auth-token"),
                     state_dir=paths.state,
                     run_dir=paths.run,
                     board=context.board,

@@ -3,22 +3,22 @@
 Names are `livefleet_<noun>_<unit>_<total>`; money is in wei. State is read here at scrape, events were counted before.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 
-from livefleet.chain import ChainHead, EndpointHealth
+from livefleet.chain import GasBalance
 from livefleet.health import Reading
 from livefleet.kernel import Histogram, Wei
 from livefleet.media import LocalTranscoder
-from livefleet.payments import PaymentsSnapshot, Rate, SqliteStore, TicketCount, TicketState, Totals
+from livefleet.payments import PaymentsSnapshot, Rate, StoreHealth, TicketCount, TicketState, Totals
+from livefleet.reconcile.resources import RewardResource
 from livefleet.wire.redeemer import RedeemerServer
 from livefleet.wire.server import Counters, ServerSnapshot
 from livefleet.wire.worker import AiWorkerSnapshot, WorkerSnapshot
 
 __all__ = [
     "own_ai_worker_readings",
-    "own_chain_readings",
     "own_device_readings",
+    "own_gas_readings",
     "own_payment_readings",
     "own_price_readings",
     "own_redeemer_readings",
@@ -101,17 +101,7 @@ def own_payment_readings(now: PaymentsSnapshot) -> list[Reading]:
     ]
 
 
-def own_chain_readings(head: ChainHead, endpoints: Iterable[EndpointHealth], now: float) -> list[Reading]:
-    """The chain as it was seen last, and the endpoints that it is seen through."""
-    return [
-        _gauge("chain_seen_age_seconds", "Since the chain was last seen.", max(now - head.seen_at, 0.0)),
-        _gauge("chain_l1_block_number", "L1 block.", head.l1_block),
-        _gauge("chain_round_number", "Round, initialised or not.", head.current_round),
-        *_rpc_readings(endpoints),
-    ]
-
-
-def own_store_readings(store: SqliteStore) -> list[Reading]:
+def own_store_readings(store: StoreHealth) -> list[Reading]:
     """Whether and how fast payments reach the disk."""
     return [
         _histogram("store_commit_seconds", "Time to write a batch of payments to the disk.", store.commits_s),
@@ -131,9 +121,29 @@ def own_price_readings(gas_price: Wei, rate: Rate | None, now: float) -> list[Re
     return readings
 
 
-def own_reward_readings(calls: int) -> list[Reading]:
-    """Reward calls."""
-    return [_counter("reward_calls", "Reward calls that were mined.", calls)]
+def own_reward_readings(reward: RewardResource) -> list[Reading]:
+    """Reward calls, and what the chain says of the round's."""
+    readings = [_counter("reward_calls", "Reward calls that were mined.", reward.calls)]
+    if reward.observed is not None and reward.planned is not None:
+        readings += [
+            _gauge("reward_owed", "1 while the round's reward is not called.", reward.observed.is_owed),
+            _gauge("reward_round_left_seconds", "Until the round ends.", reward.planned.stage.left_s),
+            _gauge("reward_last_round_number", "Last round with a reward.", reward.observed.last_reward_round),
+            _gauge("reward_rounds_missed", "Of the last 30, without a reward.", len(reward.observed.missed or ())),
+        ]
+    return readings
+
+
+def own_gas_readings(balances: Iterable[GasBalance], proposals: int) -> list[Reading]:
+    """What the node's keys hold and how long it lasts, and what waits for keys that it does not have."""
+    readings = [_gauge("proposals_open", "Proposals that wait for a signature.", proposals)]
+    for gas in balances:
+        lasts_s = float("inf") if gas.runway_s is None else gas.runway_s
+        readings += [
+            _gauge("key_balance_wei", "What the key holds.", float(gas.balance), key=gas.name),
+            _gauge("gas_runway_seconds", "How long that lasts at the last week's spending.", lasts_s, key=gas.name),
+        ]
+    return readings
 
 
 def own_redeemer_readings(totals: Totals, server: RedeemerServer) -> list[Reading]:
@@ -168,22 +178,6 @@ def own_ai_worker_readings(now: AiWorkerSnapshot) -> list[Reading]:
         _gauge("ai_worker_jobs", "AI jobs under way.", now.jobs),
         _counter("ai_worker_jobs_done", "AI jobs delivered.", now.done),
         _counter("ai_worker_jobs_failed", "AI jobs not delivered, or done in vain.", now.failed),
-    ]
-
-
-def _rpc_readings(endpoints: Iterable[EndpointHealth]) -> list[Reading]:
-    """By host: what follows in the URL may be a key, and two endpoints of one host count together."""
-    requests: Counter[str] = Counter()
-    failures: Counter[str] = Counter()
-    resting: dict[str, bool] = {}
-    for endpoint in endpoints:
-        requests[endpoint.url] += endpoint.requests
-        failures[endpoint.url] += endpoint.failures
-        resting[endpoint.url] = endpoint.resting and resting.get(endpoint.url, True)
-    return [
-        *(_counter("rpc_requests", "JSON-RPC requests sent.", n, endpoint=url) for url, n in requests.items()),
-        *(_counter("rpc_failures", "Times the endpoint failed.", failures[url], endpoint=url) for url in requests),
-        *(_gauge("rpc_resting", "1 while left out.", float(rests), endpoint=url) for url, rests in resting.items()),
     ]
 
 

@@ -2,29 +2,33 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Any, Self
 
 from livefleet.chain import ChainHead, Signer, checksum_address
 from livefleet.health import Reading
-from livefleet.kernel import Condition, Status, Wei, run_duty
-from livefleet.payments import (
-    BrokerRedemption,
-    Redeemer,
-    RedeemerDesk,
-    SenderMonitor,
-    SqliteStore,
-    TicketState,
-    default_redeem_gas,
-)
+from livefleet.kernel import Condition, Status, run_duty
+from livefleet.payments import PoolPlaceReader, RedeemerDesk, TicketState, TicketStore
 from livefleet.reconcile import ReconcileLoop
-from livefleet.reconcile.resources import RedemptionResource
-from livefleet.roles.base import NeverEmptied, RoleContext, load_signer, private_folder
+from livefleet.reconcile.resources import DepartureResource, NothingQuoted
+from livefleet.roles.base import (
+    NeverEmptied,
+    RoleContext,
+    close_signer,
+    open_signer,
+    private_folder,
+    signer_loops,
+)
+from livefleet.roles.chain_duties import ChainDuties, open_chain_duties
 from livefleet.roles.chain_link import CHAIN_REACHABLE, PAYMENTS_DURABLE, ChainLink, open_link, report_link
-from livefleet.roles.own_metrics import own_chain_readings, own_redeemer_readings, own_store_readings
+from livefleet.roles.chain_report import chain_part, own_chain_readings
+from livefleet.roles.own_metrics import own_redeemer_readings, own_store_readings
+from livefleet.roles.redeeming import Redeeming, open_redeeming
+from livefleet.roles.redemption_report import redemption_part, redemption_state_readings
 from livefleet.roles.reference_metrics import gas_readings, redemption_readings
+from livefleet.roles.stores import open_stores
 from livefleet.spec import NodeSpec, RedemptionDuty
 from livefleet.wire.redeemer import REDEEMER_OPEN, RedeemerServer
 from livefleet.wire.tls import ensure_certificate
@@ -48,13 +52,14 @@ class RedeemerRole(NeverEmptied):
         self._spec = context.spec
         self._settings = context.spec.redeemer
         self._signer: Signer | None = None
-        self._store: SqliteStore | None = None
+        self._store: TicketStore | None = None
+        self._redeeming: Redeeming | None = None
+        self._duties: ChainDuties | None = None
         self._server: RedeemerServer | None = None
         self._link: ChainLink | None = None
-        self._redeemer: Redeemer | None = None
 
     async def __aenter__(self) -> Self:
-        self._signer = await asyncio.to_thread(load_signer, self._spec, self._settings.key)
+        self._signer = await open_signer(self._spec, self._settings.key)
         for folder in (self._spec.paths.state, self._spec.paths.run):
             private_folder(folder)
         return self
@@ -62,6 +67,7 @@ class RedeemerRole(NeverEmptied):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await close_signer(self._signer)
         self._signer = None
 
     async def run(self) -> None:
@@ -73,9 +79,9 @@ class RedeemerRole(NeverEmptied):
 
     def parts(self) -> Mapping[str, Any]:
         """Tickets through their life, in wei, and the chain as it is seen."""
-        if self._store is None or self._server is None or self._link is None:
+        if self._redeeming is None or self._store is None or self._server is None or self._link is None:
             return {}
-        totals, head = self._store.totals, self._link.watcher.head()
+        totals = self._redeeming.winners.totals
         return {
             "redeemer": {
                 "listen": self._settings.listen,
@@ -87,28 +93,26 @@ class RedeemerRole(NeverEmptied):
                     for state in TicketState
                 },
                 "paid_wei": totals.paid,
+                "standing_by": self._redeeming.turn.standing_by if self._redeeming.turn else "",
             },
-            "chain": {
-                "l1_block": head.l1_block,
-                "round": head.current_round,
-                "pool_size": head.pool_size,
-                "gas_price_wei": head.gas_price,
-                "seen_at": head.seen_at,
-            },
+            "redemption": redemption_part(self._redeeming.redeemer, l1_block_s=self._spec.network.l1_block_s),
+            "chain": chain_part(self._link.watcher),
         }
 
     def readings(self) -> list[Reading]:
         """The same for /metrics."""
-        if self._store is None or self._server is None or self._link is None:
+        if self._redeeming is None or self._store is None or self._server is None or self._link is None:
             return []
-        totals, head = self._store.totals, self._link.watcher.head()
+        totals, head = self._redeeming.winners.totals, self._link.watcher.head()
         per_stream = self._spec.monitoring.metrics_per_stream
         return [
             *gas_readings(head, self._spec.duties.redemption),
-            *redemption_readings(totals.of(TicketState.REDEEMED), self._redeemer, per_stream=per_stream),
+            *redemption_readings(totals.of(TicketState.REDEEMED), self._redeeming.redeemer, per_stream=per_stream),
             *own_redeemer_readings(totals, self._server),
-            *own_chain_readings(head, self._link.client.rpc.endpoints, self._context.clock.now()),
+            *redemption_state_readings(self._redeeming.redeemer, l1_block_s=self._spec.network.l1_block_s),
+            *own_chain_readings(self._link.watcher),
             *own_store_readings(self._store),
+            *(self._duties.readings() if self._duties is not None else ()),
         ]
 
     async def _serve(self) -> None:
@@ -119,19 +123,20 @@ class RedeemerRole(NeverEmptied):
         duty = spec.duties.redemption or RedemptionDuty()
         async with AsyncExitStack() as stack:
             stack.callback(self._closed)
-            store = await stack.enter_async_context(SqliteStore(spec.paths.store))
-            link = await stack.enter_async_context(open_link(context, self._signer, recipient, store))
-            monitor = SenderMonitor(link.watcher)
-            redeemer = Redeemer(
-                store,
-                link.watcher,
-                BrokerRedemption(link.client.broker, link.transactions, recipient=recipient),
-                monitor,
-                redeem_gas=default_redeem_gas(spec.network.name),
-                clock=context.clock,
-                max_gas_price=Wei(duty.max_gas_price),
+            stores = await stack.enter_async_context(open_stores(context))
+            store = stores.tickets
+            link = await stack.enter_async_context(open_link(context, self._signer, recipient, stores))
+            monitor = await stack.enter_async_context(stores.monitor(link.watcher, recipient))
+            leaving = DepartureResource(
+                link.watcher.head,
+                PoolPlaceReader(link.client, recipient),
+                NothingQuoted(),
+                in_use=lambda: store.totals.of(TicketState.PENDING).count > 0,
+                expect=link.watcher.expect,
             )
-            loop = ReconcileLoop(RedemptionResource(store, redeemer, every_s=duty.check_every_s), context.board)
+            redeeming = await stack.enter_async_context(
+                open_redeeming(context, stores, link, recipient, monitor, duty, leaving=leaving)
+            )
             desk = RedeemerDesk(
                 store,
                 monitor,
@@ -144,15 +149,24 @@ class RedeemerRole(NeverEmptied):
             self._server = await stack.enter_async_context(
                 RedeemerServer(desk, listen=settings.listen, certificate=certificate, board=context.board)
             )
-            self._store, self._link, self._redeemer = store, link, redeemer
+            self._store, self._link, self._redeeming = store, link, redeeming
+            self._duties = open_chain_duties(context, link, recipient, {settings.key: link.transactions})
             log.info("redeemer.serving", extra={"listen": settings.listen, "recipient": recipient})
+            loops = (
+                ReconcileLoop(leaving, context.board),
+                redeeming.loop,
+                *signer_loops(context, {settings.key: self._signer}),
+            )
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(loop.run())
-                tasks.create_task(self._watch(loop, link, store))
+                for loop in loops:
+                    tasks.create_task(loop.run())
+                tasks.create_task(self._watch(loops, link, store))
+                tasks.create_task(self._duties.run())
 
-    async def _watch(self, loop: ReconcileLoop[Any], link: ChainLink, store: SqliteStore) -> None:
+    async def _watch(self, loops: Sequence[ReconcileLoop[Any]], link: ChainLink, store: TicketStore) -> None:
         def moved(_: ChainHead) -> None:
-            loop.nudge()
+            for loop in loops:
+                loop.nudge()
 
         unsubscribe = link.watcher.subscribe(moved)
         try:
@@ -163,7 +177,7 @@ class RedeemerRole(NeverEmptied):
             unsubscribe()
 
     def _closed(self) -> None:
-        self._server = self._store = self._link = self._redeemer = None
+        self._server = self._store = self._link = self._redeeming = self._duties = None
 
     def _failed(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}"

@@ -6,13 +6,16 @@ from pydantic import Field, StringConstraints, field_validator
 
 from livefleet.spec.ai import ModelEntry
 from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.keykeeper import KeykeeperLayer
 from livefleet.spec.keys import KeyRef, SecretRef
 from livefleet.spec.model import SpecModel
 from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network
+from livefleet.spec.on_chain import OnChain
 from livefleet.spec.pricing import Prices
 from livefleet.spec.redeemer import RedeemerLayer
 from livefleet.spec.roles import Duties, OrchestratorLayer, Role, WorkerLayer
+from livefleet.spec.store import StoreLayer
 
 __all__ = [
     "LOCAL",
@@ -78,13 +81,14 @@ class Layer(SpecModel):
     """Any part of a node's settings, given for many hosts or for one. What is left out comes from the layers below."""
 
     root: str | None = None
-    """Folder that holds the node's whole tree; `/` unless said, a folder in demos and tests."""
+    """Folder that holds the node's whole tree; `/` unless said, a folder in demos and tests. A host that is `@local`
+    may have a relative one: it starts at the fleet file."""
 
     network: Network | None = None
     """The chain, where it differs from the fleet's: for example an RPC endpoint nearer to these hosts."""
 
     role: Role | None = None
-    """`orchestrator`, `worker`, `redeemer` or `monitor`."""
+    """`orchestrator`, `worker`, `redeemer`, `keykeeper` or `monitor`."""
 
     duties: Duties | None = None
     """What the host does. A list says which duties are on, whatever the layers below say, and keeps their settings; a
@@ -104,6 +108,15 @@ class Layer(SpecModel):
 
     redeemer: RedeemerLayer | None = None
     """Redeeming for orchestrators; for the role redeemer."""
+
+    keykeeper: KeykeeperLayer | None = None
+    """Keeping keys without media; for the role keykeeper."""
+
+    on_chain: OnChain | None = None
+    """What is to stand on chain for the orchestrator."""
+
+    store: StoreLayer | None = None
+    """A database that nodes share, in place of a file each."""
 
     prices: Prices | None = None
     """What work costs."""

@@ -7,13 +7,16 @@ from pydantic import model_validator
 
 from livefleet.spec.ai import ModelEntry
 from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.keykeeper import KeykeeperSettings
 from livefleet.spec.keys import NodeKey
 from livefleet.spec.model import SpecModel
 from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network
+from livefleet.spec.on_chain import OnChain
 from livefleet.spec.pricing import Prices
 from livefleet.spec.redeemer import RedeemerSettings
 from livefleet.spec.roles import Duties, OrchestratorSettings, Role, WorkerSettings
+from livefleet.spec.store import StoreSettings
 
 __all__ = ["NodePaths", "NodeSpec"]
 
@@ -28,6 +31,7 @@ class NodePaths:
         self.state = self.root / "var/lib/livefleet"
         self.keys = self.state / "keys"
         self.store = self.state / "store.sqlite3"
+        self.ledger = self.state / "ledger.sqlite3"
         self.run = self.root / "run/livefleet"
         self.releases = self.root / "opt/livefleet/releases"
         self.current = self.root / "opt/livefleet/current"
@@ -68,6 +72,15 @@ class NodeSpec(SpecModel):
     redeemer: RedeemerSettings | None = None
     """Required for the role redeemer."""
 
+    keykeeper: KeykeeperSettings | None = None
+    """Required for the role keykeeper."""
+
+    on_chain: OnChain | None = None
+    """What is to stand on chain for the orchestrator. None: nothing of it is looked at."""
+
+    store: StoreSettings | None = None
+    """The database that payments are kept in. None: a file of the node's own."""
+
     prices: Prices = Prices()
     models: tuple[ModelEntry, ...] = ()
     monitoring: Monitoring = Monitoring()
@@ -77,6 +90,12 @@ class NodeSpec(SpecModel):
 
     secrets: dict[str, str] = {}
     """Secret name to file on the host; only those that this node uses."""
+
+    @property
+    def shared_store(self) -> StoreSettings | None:
+        """The database, where the node is one that keeps payments."""
+        keeps = self.network.on_chain and self.role in (Role.ORCHESTRATOR, Role.REDEEMER, Role.KEYKEEPER)
+        return self.store if keeps else None
 
     @property
     def paths(self) -> NodePaths:
@@ -91,4 +110,6 @@ class NodeSpec(SpecModel):
             raise ValueError("role worker needs `worker:` with orchestrator and secret")
         if self.role is Role.REDEEMER and self.redeemer is None:
             raise ValueError("role redeemer needs `redeemer:` with key")
+        if self.role is Role.KEYKEEPER and self.keykeeper is None:
+            raise ValueError("role keykeeper needs `keykeeper:` with orchestrator and keys")
         return self

@@ -1,11 +1,12 @@
 """Roles and duties."""
 
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from livefleet.spec.ai import AiDuty
+from livefleet.spec.ledger import LedgerDuty
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import EthAddress, ListenAddress
 from livefleet.spec.object_store import NetworkText, ObjectStoreLayer, ObjectStoreSettings
@@ -13,6 +14,7 @@ from livefleet.spec.pricing import TicketSettings, WeiAmount
 from livefleet.spec.self_benchmark import DeclaredBenchmark
 
 __all__ = [
+    "BatchMode",
     "Duties",
     "OrchestratorLayer",
     "OrchestratorSettings",
@@ -34,6 +36,7 @@ class Role(StrEnum):
     ORCHESTRATOR = "orchestrator"
     WORKER = "worker"
     REDEEMER = "redeemer"
+    KEYKEEPER = "keykeeper"
     MONITOR = "monitor"
 
 
@@ -61,10 +64,58 @@ class RewardDuty(SpecModel):
     """Call reward once a round."""
 
     check_every_s: float = Field(default=30.0, gt=0)
-    """How often the chain is looked at even when no event says so."""
+    """Seconds between looks while a reward is owed, even when no event says so; a round that is done with costs no
+    requests."""
 
     initialize_round: bool = False
-    """Also call initializeRound when a round has begun and nobody did."""
+    """Also call initializeRound when a round has begun and nobody did, at a random moment of its first 30 seconds."""
+
+    max_gas_price: WeiAmount = 0
+    """Wei per gas above which the reward waits for cheaper gas while it has time. 0: none."""
+
+    max_cost: WeiAmount = 3_000_000_000_000_000
+    """Wei that the whole call may cost while it has time. 0: no limit. The default, 0.003 ETH, is a hundred times what
+    it costs on a quiet day."""
+
+    urgent_after_percent: int = Field(default=50, ge=0, le=100)
+    """Percent of the round after which waiting for cheaper gas is over, and the urgent limits count instead."""
+
+    urgent_max_gas_price: WeiAmount = 0
+    """Wei per gas above which nothing is sent even then. 0: none."""
+
+    urgent_max_cost: WeiAmount = 15_000_000_000_000_000
+    """Wei that the whole call may cost then, by default 0.015 ETH. 0: no limit."""
+
+    lpt_price: WeiAmount = 0
+    """What one LPT is worth, for `max_cost_percent`: `0.002 eth`. 0: not said."""
+
+    max_cost_percent: int | None = Field(default=None, gt=0, le=100)
+    """Percent of what the reward mints for the orchestrator and its delegators that the call may cost, at all times of
+    the round; needs `lpt_price`. None: the limits above alone count."""
+
+    alarm_after_percent: int = Field(default=75, gt=0, le=100)
+    """Percent of the round after which a missing reward turns the condition `RewardCalled` to `DeadlineNear`."""
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        if self.max_cost_percent is not None and not self.lpt_price:
+            raise ValueError("max_cost_percent: say what an LPT is worth in lpt_price, for example '0.002 eth'")
+        for name in ("max_gas_price", "max_cost"):
+            early, urgent = getattr(self, name), getattr(self, f"urgent_{name}")
+            if urgent and (not early or urgent < early):
+                raise ValueError(
+                    f"urgent_{name} ({urgent} wei) allows less than {name} ({early or 'no limit'}); near the deadline "
+                    "a reward may only cost more"
+                )
+        return self
+
+
+class BatchMode(StrEnum):
+    """Whether several tickets are redeemed in one transaction."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
 
 
 class RedemptionDuty(SpecModel):
@@ -74,7 +125,28 @@ class RedemptionDuty(SpecModel):
     """How often the store is looked at even when no block says so."""
 
     max_gas_price: WeiAmount = 0
-    """Wei per gas above which nothing is sent. 0: none."""
+    """Wei per gas above which a ticket waits for cheaper gas while it has time. 0: none."""
+
+    max_cost_percent: int = Field(default=25, gt=0, le=100)
+    """Percent of what a ticket pays that its gas may take while it has time. Quotes aim at 1."""
+
+    urgent_before_s: float = Field(default=7200.0, gt=0)
+    """Seconds before a ticket's last moment (the end of the round after the one that it was made in) from which
+    waiting for cheaper gas is over; half a round where rounds are shorter than four hours. Then the ticket is redeemed
+    as long as it pays more than its gas costs."""
+
+    urgent_max_gas_price: WeiAmount = 0
+    """Wei per gas above which nothing is sent even then. 0: none; a ticket that pays less than its gas stays anyway."""
+
+    batch: BatchMode = BatchMode.AUTO
+    """Several tickets in one transaction: `auto` (where that takes less gas, as measured), `always` or `never`."""
+
+    max_batch: int = Field(default=20, ge=2, le=50)
+    """Tickets in one transaction, at most."""
+
+    collect_s: float = Field(default=120.0, ge=0)
+    """Seconds that a ticket waits, while it has time, for others that are about to be due, to be redeemed with them.
+    0: none."""
 
 
 class Duties(SpecModel):
@@ -87,10 +159,13 @@ class Duties(SpecModel):
     """Serve the declared models."""
 
     reward: RewardDuty | None = None
-    """Call reward once a round; for the role orchestrator."""
+    """Call reward once a round; for the roles orchestrator and keykeeper."""
 
     redemption: RedemptionDuty | None = None
     """Redeem winning tickets; for the roles orchestrator and redeemer."""
+
+    ledger: LedgerDuty | None = None
+    """Keep books of fees, rewards, gas and transfers; for the roles orchestrator and keykeeper."""
 
     @model_validator(mode="before")
     @classmethod

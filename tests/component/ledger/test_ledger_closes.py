@@ -1,11 +1,12 @@
 """The books of an orchestrator against a real chain: every account, to the last wei and LPTU."""
 
+import asyncio
 from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from livefleet.chain import Call, Reverted, Transactions
+from livefleet.chain import Call, Reverted, TransactionPolicy, Transactions
 from livefleet.kernel import Round, Terminal, Wei
 from livefleet.ledger import Account, AccountKind, Currency, Difference, EntryKind, Ledger, Parties, wallet
 from livefleet.ledger.file import Closing, LedgerFile
@@ -108,6 +109,28 @@ async def test_advance__own_transactions__are_named_by_their_purpose_also_when_t
             spent = [entry for entry in await ledger.entries() if entry.kind is EntryKind.GAS]
             assert [entry.note for entry in spent] == ["greet", "greet again"]
             assert {(entry.ours, entry.counterparty) for entry in spent} == {(REDEEMER.address, STRANGER.address)}
+
+
+async def test_advance__own_transaction_that_is_not_settled_yet__is_named_and_booked_once(devchain, tmp_path):
+    begun = await begin(devchain)
+    client = devchain.client
+    async with Transactions(
+        *(client.rpc, REDEEMER, tmp_path / "transactions.sqlite3"),
+        chain_id=client.chain_id,
+        policy=TransactionPolicy(poll_s=0.05, confirmations=3),
+    ) as transactions:
+        await transactions.send("greet", Call(to=STRANGER.address, data=b"", value=Wei(3)))
+        async with Ledger(client, tmp_path / "ledger.sqlite3", PARTIES, gas=(transactions,), begin_at=begun) as ledger:
+            await ledger.advance(await head(devchain))
+            assert await transactions.live()
+            await devchain.mine(3)
+            async with asyncio.timeout(10):
+                while await transactions.live():
+                    await asyncio.sleep(0.02)
+            await ledger.advance(await head(devchain))
+            spent = [entry for entry in await ledger.entries() if entry.kind is EntryKind.GAS]
+            assert [entry.note for entry in spent] == ["greet"]
+            assert (await ledger.check()).balanced
 
 
 async def test_advance__failed_transaction_of_another_wallet__costs_its_gas_only(devchain, tmp_path):

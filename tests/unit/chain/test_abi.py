@@ -11,6 +11,13 @@ from tests.builders.chain import VECTORS, vector_ticket
 
 pytestmark = pytest.mark.unit
 
+UNKNOWN_EVENTS = {  # no known answers: read from OpenZeppelin's governor and from polls on the local chain instead
+    "ProposalCreated(uint256,address,address[],uint256[],string[],bytes[],uint256,uint256,string)",
+    "VoteCast(address,uint256,uint8,uint256,string)",
+    "PollCreated(address,bytes,uint256,uint256,uint256)",
+    "Vote(address,uint256)",
+}
+
 
 def _declared(kind: type) -> dict[str, object]:
     found = {}
@@ -26,6 +33,7 @@ def test_functions__declared_by_hand__have_the_known_selectors():
     shared = known.keys() & ours.keys()
     assert {
         "redeemWinningTicket((address,address,uint256,uint256,uint256,bytes32,bytes),bytes,uint256)",
+        "batchRedeemWinningTickets((address,address,uint256,uint256,uint256,bytes32,bytes)[],bytes[],uint256[])",
         "rewardWithHint(address,address)",
         "rewardForTranscoderWithHint(address,address,address)",
         "initializeRound()",
@@ -37,7 +45,7 @@ def test_functions__declared_by_hand__have_the_known_selectors():
 
 def test_events__declared_by_hand__have_the_known_topics():
     known = {name.partition(".")[2]: topic for name, topic in VECTORS["eventTopics"].items()}
-    ours = _declared(Event)
+    ours = {name: event for name, event in _declared(Event).items() if name not in UNKNOWN_EVENTS}
     assert ours
     assert {name: "0x" + event.topic.hex() for name, event in ours.items()} == {name: known[name] for name in ours}
 

@@ -46,6 +46,12 @@ def test_receipt__deep_enough__settles():
     assert a_step(MINED, mined=6, receipt=RECEIPT, confirmations=10) == Settle(RECEIPT)
 
 
+def test_receipt__of_a_block_that_came_during_the_look__counts_as_the_newest():
+    newest = replace(RECEIPT, block_number=101)
+    assert a_step(block=100, mined=6, receipt=newest) == Settle(newest)
+    assert a_step(block=100, mined=6, receipt=newest, confirmations=1) == Include(newest)
+
+
 def test_receipt__not_deep_enough__is_noted_once():
     assert a_step(mined=6, receipt=RECEIPT, confirmations=11) == Include(RECEIPT)
     assert a_step(MINED, mined=6, receipt=RECEIPT, confirmations=11) == Wait()

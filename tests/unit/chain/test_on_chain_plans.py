@@ -22,7 +22,7 @@ from livefleet.chain.pool import PoolMember
 from livefleet.chain.proposal import proposed_call
 from livefleet.chain.self_stake import StakeObserved
 from livefleet.chain.stake_transfer import TransferFacts, TransferObserved
-from livefleet.kernel import ZERO_ADDRESS, Address, BadInput, Round, Wei
+from livefleet.kernel import ZERO_ADDRESS, Address, BadInput, BlockNumber, Round, Wei
 from tests.builders.on_chain import LPT, ORCHESTRATOR, OTHER, a_client, a_reader, a_state, nobody, some_facts
 
 pytestmark = pytest.mark.unit
@@ -141,6 +141,29 @@ def test_self_stake__approved_before_a_crash__only_bonds():
 
 def test_self_stake__more_than_the_minimum__is_left_alone():
     assert SelfStakeDuty(a_reader(), 10 * LPT).plan(StakeObserved(a_state(), None)).state is DutyState.IN_STEP
+
+
+EVICTED = {"deactivation_round": 101, "last_reward_round": 100}
+
+
+@pytest.mark.parametrize(
+    ("first", "blocks", "changes", "reason"),
+    [
+        ("2 tickets", 500, EVICTED, "RedeemFirst"),
+        ("", 500, EVICTED, "Short"),
+        ("2 tickets", 901, EVICTED, "Short"),  # few blocks are left: staying in the pool comes first
+        ("2 tickets", 500, {}, "Short"),  # in the pool, where more stake ends nothing
+    ],
+)
+def test_self_stake__evicted_with_tickets_to_redeem__waits_for_them_while_there_is_time(first, blocks, changes, reason):
+    state = a_state(**changes)
+    head = replace(state.head, l1_block=BlockNumber(blocks), round_start_block=BlockNumber(0), round_length=1000)
+
+    duty = SelfStakeDuty(a_reader(), 1200 * LPT, first=lambda: first)
+    plan = duty.plan(StakeObserved(replace(state, head=head), some_facts()))
+
+    assert plan.reason == reason
+    assert bool(plan.changes) is (reason == "Short")
 
 
 def test_self_stake__bonded_to_somebody_else__is_reported_and_not_moved():

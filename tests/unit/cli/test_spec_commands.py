@@ -116,7 +116,7 @@ def test_schema__fields__are_all_there_and_documented() -> None:
 def test_schema__short_forms_and_partial_layers__are_allowed() -> None:
     definitions = fleet_schema()["$defs"]
     mapping, names = definitions["Duties"]["anyOf"]
-    assert names["items"]["enum"] == ["transcoding", "ai", "reward", "redemption"]
+    assert names["items"]["enum"] == ["transcoding", "ai", "reward", "redemption", "ledger"]
     assert {"type": "boolean"} in mapping["properties"]["reward"]["anyOf"]
     assert definitions["Network"]["anyOf"][1]["enum"] == ["offchain", "arbitrum-one-mainnet", "devchain"]
     assert "required" not in definitions["OrchestratorLayer"]

@@ -114,9 +114,17 @@ def test_lines__worker_and_models():
     ]
 
 
+def test_lines__keykeeper__names_its_keys_and_where_they_are():
+    keys = [{"name": "caller", "address": "0xCa11", "at": "https://signer:9000", "for": ["reward_caller"]}]
+    assert told(role="keykeeper", keykeeper={"orchestrator": "0x0rc4", "keys": keys}) == [
+        "key: caller 0xCa11, at https://signer:9000, for 0x0rc4"
+    ]
+
+
 def test_report__keys_of_the_json_document():
     report = NodeReport(version="1", name="n", role="orchestrator", digest="d", ready=True)
     assert set(report.model_dump()) == {
         "version", "name", "role", "digest", "ready", "release", "started_at", "conditions", "drain", "server", "load",
-        "payments", "prices", "chain", "worker", "ai_worker", "redeemer", "models",
+        "payments", "prices", "chain", "worker", "ai_worker", "redeemer", "keykeeper", "models",
+        "proposals",
     }  # fmt: skip

@@ -154,6 +154,11 @@ def test_packages__no_nginx__installs_it_and_keeps_its_service_off() -> None:
     assert "dpkg --configure -a" in text
 
 
+def test_packages__node_without_a_front_door__needs_no_nginx() -> None:
+    assert steps.packages(a_host(nginx=False), nginx=False) == Outcome()
+    assert "python3" in text_of(steps.packages(a_host(nginx=False, python=()), nginx=False))
+
+
 def test_packages__no_right_to_install__is_refused_with_the_command() -> None:
     outcome = steps.packages(a_host(nginx=False, sudo=False, uid=1000, user="me"))
     assert "apt-get install nginx-light" in (outcome.refusal or "")

@@ -92,9 +92,12 @@ def test_drain_and_dollar_rows__stand_in_the_table():
     assert scrape.value("livefleet_price_rate_usd_per_eth") == 3000
 
 
+GROUPS = {"node", "orch", "chain", "work", "media", "ai", "gpu", "usd", "rdmr", "redeems", "drain", "books", "keys"}
+
+
 def test_table__every_name__follows_the_rules():
     for row in the_table().values():
-        assert row.on <= {"node", "orch", "chain", "work", "media", "ai", "gpu", "usd", "rdmr", "drain"}, row
+        assert row.on <= GROUPS, row
         assert row.on, row
         if row.name.startswith("livefleet_"):
             assert (row.kind == "counter") == row.name.endswith("_total"), row

@@ -1,6 +1,7 @@
 """The BondingManager: stake, the transcoder pool, rewards and fees."""
 
 from dataclasses import dataclass
+from typing import Any, Self
 
 from livefleet.chain.abi import Event, Function
 from livefleet.chain.contracts.contract import Contract
@@ -42,6 +43,13 @@ REWARD_FOR_TRANSCODER_WITH_HINT = Function.parse(
 )
 SET_REWARD_CALLER = Function.parse("setRewardCaller(address rewardCaller)")
 BOND = Function.parse("bond(uint256 amount, address to)")
+BOND_WITH_HINT = Function.parse(
+    "bondWithHint(uint256 amount, address to, address oldPrev, address oldNext, address newPrev, address newNext)"
+)
+TRANSFER_BOND = Function.parse(
+    "transferBond(address delegator, uint256 amount, address oldPrev, address oldNext, address newPrev, "
+    "address newNext)"
+)
 TRANSCODER = Function.parse("transcoder(uint256 rewardCut, uint256 feeShare)")
 WITHDRAW_FEES = Function.parse("withdrawFees(address recipient, uint256 amount)")
 REWARD = Event.parse("Reward(address indexed transcoder, uint256 amount)")
@@ -58,6 +66,19 @@ class Transcoder:
     activation_round: Round
     deactivation_round: int  # 2**256 - 1 while nothing ends it
 
+    @classmethod
+    def of(cls, answer: tuple[Any, ...]) -> Self:
+        """What getTranscoder answered."""
+        last_reward, cut, share, last_update, activation, deactivation, *_ = answer
+        return cls(
+            last_reward_round=Round(last_reward),
+            reward_cut=cut,
+            fee_share=share,
+            last_active_stake_update_round=Round(last_update),
+            activation_round=Round(activation),
+            deactivation_round=deactivation,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Delegator:
@@ -70,28 +91,11 @@ class Delegator:
     start_round: Round
     last_claim_round: Round
 
-
-class BondingManager(Contract):
-    """Reads of the pool and of one orchestrator; the calls of its duties."""
-
-    async def transcoder(self, address: Address, *, block: Block = "latest") -> Transcoder:
-        """The entry of an orchestrator; zeroes for an address that never was one."""
-        last_reward, cut, share, last_update, activation, deactivation, *_ = await self.rpc.read(
-            self.read(GET_TRANSCODER, address), block=block
-        )
-        return Transcoder(
-            last_reward_round=Round(last_reward),
-            reward_cut=cut,
-            fee_share=share,
-            last_active_stake_update_round=Round(last_update),
-            activation_round=Round(activation),
-            deactivation_round=deactivation,
-        )
-
-    async def delegator(self, address: Address) -> Delegator:
-        """The entry of a staker."""
-        bonded, fees, delegate, delegated, start, last_claim, _ = await self.rpc.read(self.read(GET_DELEGATOR, address))
-        return Delegator(
+    @classmethod
+    def of(cls, answer: tuple[Any, ...]) -> Self:
+        """What getDelegator answered."""
+        bonded, fees, delegate, delegated, start, last_claim, _ = answer
+        return cls(
             bonded_amount=bonded,
             fees=Wei(fees),
             delegate_address=delegate,
@@ -99,6 +103,18 @@ class BondingManager(Contract):
             start_round=Round(start),
             last_claim_round=Round(last_claim),
         )
+
+
+class BondingManager(Contract):
+    """Reads of the pool and of one orchestrator; the calls of its duties."""
+
+    async def transcoder(self, address: Address, *, block: Block = "latest") -> Transcoder:
+        """The entry of an orchestrator; zeroes for an address that never was one."""
+        return Transcoder.of(await self.rpc.read(self.read(GET_TRANSCODER, address), block=block))
+
+    async def delegator(self, address: Address) -> Delegator:
+        """The entry of a staker."""
+        return Delegator.of(await self.rpc.read(self.read(GET_DELEGATOR, address)))
 
     async def is_active(self, address: Address, *, block: Block = "latest") -> bool:
         """Whether the orchestrator works in the current round, initialised or not."""

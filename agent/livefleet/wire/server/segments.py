@@ -264,8 +264,8 @@ class SegmentService:
             return SegmentOutcome(credentials.sequence, info, error=error.text)
         stored = results.take(done.renditions)
         pixels = sum(rendition.pixels for rendition in stored)
+        signature = await self._sign(done)  # before the debit: a key that is elsewhere may not answer
         self._payments.debit(admitted.payment, admitted.token.session, pixels, price=admitted.price)
-        signature = await self._sign(done)
         self._counters.segments_ok += 1
         self._counters.pixels += pixels
         self._counters.work.pixels.add(credentials.manifest_key, by=pixels)
