@@ -71,7 +71,7 @@ def start(
                 *(str(anvil), "--host", host, "--port", str(port), "--chain-id", str(chain_id)),
                 *("--mnemonic", MNEMONIC, "--accounts", "10", "--balance", "1000000", "--quiet", *pace),
                 # States of old blocks: bounded, and in the chain's folder, not kept in the user's home for ever.
-                *("--cache-path", str(folder / _STATES), "--max-persisted-states", "500"),
+                *("--cache-path", str(folder / _STATES), "--max-persisted-states", "2000"),
                 # Prices as on Arbitrum One (about 0.01 gwei), not the simulator's 2 gwei: face values follow.
                 *("--block-base-fee-per-gas", "10000000", "--disable-min-priority-fee"),
             ],

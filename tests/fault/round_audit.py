@@ -85,16 +85,26 @@ async def _reverted_rewards(rpc: Rpc, bonding: Address, senders: Sequence[Addres
     for first in range(0, last + 1, _BATCH):
         numbers = range(first, min(last + 1, first + _BATCH))
         blocks = await rpc.batch([("eth_getBlockByNumber", (hex(number), True)) for number in numbers])
-        calls += [
-            transaction["hash"]
-            for block in blocks
-            for transaction in block["transactions"]
-            if transaction["from"].lower() in ours
-            and (transaction["to"] or "").lower() == bonding.lower()
-            and _raw(transaction["input"])[:4] in _REWARDS
-        ]
+        for number, block in zip(numbers, blocks, strict=True):
+            transactions = await _one_by_one(rpc, number) if block is None else block["transactions"]
+            calls += [
+                transaction["hash"]
+                for transaction in transactions
+                if transaction["from"].lower() in ours
+                and (transaction["to"] or "").lower() == bonding.lower()
+                and _raw(transaction["input"])[:4] in _REWARDS
+            ]
     receipts = await rpc.batch([("eth_getTransactionReceipt", (call,)) for call in calls]) if calls else []
-    return sum(int(receipt["status"], 16) == 0 for receipt in receipts)
+    return sum(receipt is not None and int(receipt["status"], 16) == 0 for receipt in receipts)
+
+
+async def _one_by_one(rpc: Rpc, number: int) -> list[dict]:
+    """A block's transactions where the simulator does not give it whole: after reorganisations it has lost some."""
+    block = (await rpc.batch([("eth_getBlockByNumber", (hex(number), False))]))[0]
+    assert block is not None, f"block {number} is not there"
+    hashes = block["transactions"]
+    found = await rpc.batch([("eth_getTransactionByHash", (tx_hash,)) for tx_hash in hashes]) if hashes else []
+    return [transaction for transaction in found if transaction is not None]
 
 
 async def tickets_of_node(client: ChainClient, node_yaml: Path) -> TicketsOfNode:

@@ -35,6 +35,7 @@ _LOCK_LIMIT = 2000
 _FORGOTTEN = (
     "missing trie node", "header not found", "historical state", "state is not available", "state not available",
     "state unavailable", "pruned", "archive", "required historical", "block not found", "unknown block",
+    "blockoutofrange",
 )  # fmt: skip
 PAST_FORGOTTEN = "the endpoints no longer know the state of that block; an archive endpoint does"
 
