@@ -310,15 +310,21 @@ async def test_stuck__call_that_would_revert_by_now__is_cancelled_for_less_gas(d
     await devchain.activate_orchestrator(ORCHESTRATOR)
     await devchain.sender.send(ORCHESTRATOR, devchain.client.bonding.set_reward_caller_call(SIGNER.address))
     zero = "0x" + "00" * 20
-    async with a_sender(devchain, tmp_path, replace_after_s=0.5) as transactions:
+    async with (
+        an_unruly_rpc(devchain.info.rpc) as endpoint,
+        Rpc([endpoint.url]) as rpc,
+        a_sender(devchain, tmp_path, rpc=rpc, replace_after_s=0.5) as transactions,
+    ):
         await _automine(devchain, on=False)
         call = devchain.client.bonding.reward_for_call(ORCHESTRATOR.address, zero, zero)
         stuck = asyncio.ensure_future(transactions.send("reward", call))
         await _in_pool(devchain, 1)
+        await endpoint.become(garbage=True, only=("eth_sendRawTransaction",))  # until somebody else was first
         await _rpc(devchain, "anvil_dropAllTransactions")
         await _automine(devchain, on=True)
         await devchain.sender.send(ORCHESTRATOR, devchain.client.bonding.reward_call(zero, zero))
         await _automine(devchain, on=False)
+        await endpoint.behave()
 
         async def cancelled() -> bool:
             intent = await transactions.latest("reward")
