@@ -1,49 +1,41 @@
 """An orchestrator that is evicted redeems all that it has won before its last round ends, on a local chain."""
 
-from contextlib import asynccontextmanager
-from fractions import Fraction
-
 import pytest
-from coincurve import PrivateKey
 
-from livefleet.kernel import SessionId, Status, SystemClock, Wei
-from livefleet.payments import BadPayment, LeavingActiveSet, OnchainPayments, PoolPlaceReader, TicketState, read_tickets
+from livefleet.kernel import Status
+from livefleet.payments import BadPayment, LeavingActiveSet, PoolPlaceReader, TicketState, read_tickets
 from livefleet.payments.departure import margin_blocks
 from livefleet.payments.recipient import PARAMS_VALID_BLOCKS
 from livefleet.reconcile.resources import DepartureResource
-from livefleet.spec import TicketSettings
-from tests.builders.chain import a_devchain
-from tests.builders.payments import find_winner, pay, some_prices
-from tests.builders.redeeming import LocalRedeeming, evict
-from tests.devchain.accounts import dev_secret, dev_signer
+from tests.builders.leaving import (
+    FACE,
+    GATEWAY,
+    KEY,
+    LENGTH,
+    ORCHESTRATOR,
+    RICHER,
+    SESSION,
+    LeavingNode,
+    a_full_pool,
+    a_leaving_node,
+)
+from tests.builders.payments import pay
+from tests.builders.redeeming import evict
 
 pytestmark = pytest.mark.component
 
-GATEWAY, ORCHESTRATOR, RICHER = (dev_signer(index) for index in (4, 1, 2))
-KEY = PrivateKey(dev_secret(4))
-SESSION = SessionId("aabbccdd")
-LENGTH = 200
-FACE = 10**16
 
-
-class Node:
+class Node(LeavingNode):
     """Payments, redeemer and the watch over the active set, as the role composes them."""
 
     def __init__(self, local, payments):
-        self.local = local
-        self.payments = payments
-        self.chain = local.devchain
+        super().__init__(local, payments)
         self.leaving = DepartureResource(
             local.watcher.head,
             PoolPlaceReader(local.client, ORCHESTRATOR.address),
             payments,
             in_use=lambda: True,
         )
-
-    async def win(self):
-        quote, nonce = await find_winner(self.payments, SESSION, sender=GATEWAY.address, key=KEY)
-        await self.payments.receive(pay(quote, [nonce], sender=GATEWAY.address, key=KEY), SESSION)
-        return quote
 
     async def turn(self):
         """One turn of both loops; the conditions of the first."""
@@ -54,56 +46,9 @@ class Node:
         report = await self.local.run_once()
         return plan.conditions, report
 
-    async def mine_to(self, block):
-        await self.chain.mine(block - await self.chain.client.rounds.block_num())
-        await self.local.watcher.look()
-
-    @property
-    def head(self):
-        return self.local.watcher.head()
-
-
-@asynccontextmanager
-async def a_node(devchain, folder):
-    local = None
-    payments = None
-
-    def closed_before():
-        return payments.closed_before
-
-    local = LocalRedeeming(
-        devchain,
-        folder,
-        ORCHESTRATOR.address,
-        closed_before=closed_before,
-        departure=lambda: node.leaving.departure,
-    )
-    async with local:
-        payments = OnchainPayments(
-            local.store,
-            local.watcher,
-            local.monitor,
-            recipient=ORCHESTRATOR.address,
-            prices=some_prices(video=Fraction(1)),
-            ticket=TicketSettings(expected_value=5 * 10**15, max_face_value=FACE),
-            redeem_gas=350_000,
-            clock=SystemClock(),
-        )
-        async with payments:
-            node = Node(local, payments)
-            yield node
-
-
-@asynccontextmanager
-async def a_full_pool(folder):
-    async with a_devchain(folder, round_length=LENGTH, pool_max_size=1) as devchain:
-        await devchain.activate_orchestrator(ORCHESTRATOR)
-        await devchain.fund_gateway(GATEWAY.address, deposit=Wei(10**18), reserve=Wei(10**18))
-        yield devchain
-
 
 async def test_evicted__long_before_the_end__parameters_end_in_time_and_all_is_redeemed(tmp_path):
-    async with a_full_pool(tmp_path / "chain") as devchain, a_node(devchain, tmp_path) as node:
+    async with a_full_pool(tmp_path / "chain") as devchain, a_leaving_node(devchain, tmp_path, Node) as node:
         round_ = node.head.current_round
         await evict(devchain, ORCHESTRATOR, RICHER)
         end = node.head.round_end_block
@@ -127,7 +72,7 @@ async def test_evicted__long_before_the_end__parameters_end_in_time_and_all_is_r
 
 async def test_evicted__in_the_last_minutes__open_parameters_are_closed_for_good_and_all_is_redeemed(tmp_path):
     async with a_full_pool(tmp_path / "chain") as devchain:
-        async with a_node(devchain, tmp_path) as node:
+        async with a_leaving_node(devchain, tmp_path, Node) as node:
             end = node.head.round_end_block
             await node.mine_to(end - 25)
             quote = await node.win()
@@ -151,7 +96,7 @@ async def test_evicted__in_the_last_minutes__open_parameters_are_closed_for_good
             await node.turn()
             assert node.payments.closed_before == closed
 
-        async with a_node(devchain, tmp_path) as node:
+        async with a_leaving_node(devchain, tmp_path, Node) as node:
             with pytest.raises(BadPayment, match="TicketParams expired"):
                 await node.payments.receive(pay(quote, [998], sender=GATEWAY.address, key=KEY), SESSION)
             assert node.payments.closed_before == closed > quote.ticket_params.expiration_block
@@ -161,7 +106,7 @@ async def test_evicted__in_the_last_minutes__open_parameters_are_closed_for_good
 
 
 async def test_not_evicted__last_in_the_pool__goes_on_quoting_as_ever(tmp_path):
-    async with a_full_pool(tmp_path / "chain") as devchain, a_node(devchain, tmp_path) as node:
+    async with a_full_pool(tmp_path / "chain") as devchain, a_leaving_node(devchain, tmp_path, Node) as node:
         await node.mine_to(node.head.round_end_block - 3)
         (condition,), _ = await node.turn()
         assert (condition.reason, condition.status) == ("LastInPool", Status.UNKNOWN)
@@ -170,7 +115,7 @@ async def test_not_evicted__last_in_the_pool__goes_on_quoting_as_ever(tmp_path):
 
 
 async def test_idle__nothing_in_use__the_pool_is_not_asked_about(tmp_path):
-    async with a_full_pool(tmp_path / "chain") as devchain, a_node(devchain, tmp_path) as node:
+    async with a_full_pool(tmp_path / "chain") as devchain, a_leaving_node(devchain, tmp_path, Node) as node:
         node.leaving = DepartureResource(
             node.local.watcher.head,
             PoolPlaceReader(node.local.client, ORCHESTRATOR.address),

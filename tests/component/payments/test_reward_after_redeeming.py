@@ -1,37 +1,34 @@
 """An orchestrator that is evicted before its reward is called redeems first, and calls reward in the same round."""
 
 import random
-from contextlib import asynccontextmanager
-from fractions import Fraction
 
 import pytest
-from coincurve import PrivateKey
 
 from livefleet.chain import RewardDuty, RewardPolicy
-from livefleet.kernel import SessionId, Status, SystemClock, Wei
-from livefleet.payments import OnchainPayments, PoolPlaceReader, TicketState, read_tickets, redeemed_first
+from livefleet.kernel import Status
+from livefleet.payments import PoolPlaceReader, TicketState, read_tickets, redeemed_first
 from livefleet.reconcile.resources import DepartureResource, RewardResource
-from livefleet.spec import TicketSettings
-from tests.builders.chain import a_devchain
-from tests.builders.payments import find_winner, pay, some_prices
-from tests.builders.redeeming import LocalRedeeming, evict_barely
-from tests.devchain.accounts import dev_secret, dev_signer
+from tests.builders.leaving import (
+    FACE,
+    GATEWAY,
+    ORCHESTRATOR,
+    RICHER,
+    LeavingNode,
+    a_full_pool,
+    a_leaving_node,
+)
+from tests.builders.redeeming import evict_barely
 
 pytestmark = pytest.mark.component
 
-GATEWAY, ORCHESTRATOR, RICHER = (dev_signer(index) for index in (4, 1, 2))
-KEY = PrivateKey(dev_secret(4))
-SESSION = SessionId("aabbccdd")
-LENGTH = 200
-FACE = 10**16
 MOST_TURNS = 10
 
 
-class Node:
+class Node(LeavingNode):
     """Payments, redeemer, reward and the watch over the active set, as the role composes them."""
 
     def __init__(self, local, payments):
-        self.local, self.payments, self.chain = local, payments, local.devchain
+        super().__init__(local, payments)
         duty = RewardDuty(
             local.client,
             local.transactions,
@@ -50,11 +47,6 @@ class Node:
             hurry=lambda: self.reward.tickets_first,
         )
 
-    async def win(self):
-        quote, nonce = await find_winner(self.payments, SESSION, sender=GATEWAY.address, key=KEY)
-        await self.payments.receive(pay(quote, [nonce], sender=GATEWAY.address, key=KEY), SESSION)
-        return quote
-
     async def turn(self):
         """One turn of the three loops, the reward's first; what it and the departure say."""
         await self.local.watcher.look()
@@ -67,52 +59,12 @@ class Node:
         await self.local.run_once()
         return said
 
-    async def mine_to(self, block):
-        await self.chain.mine(block - await self.chain.client.rounds.block_num())
-        await self.local.watcher.look()
-
-    @property
-    def head(self):
-        return self.local.watcher.head()
-
-
-@asynccontextmanager
-async def a_node(devchain, folder):
-    node = payments = None
-    local = LocalRedeeming(
-        devchain,
-        folder,
-        ORCHESTRATOR.address,
-        signer=ORCHESTRATOR,
-        closed_before=lambda: payments.closed_before,
-        departure=lambda: node.leaving.departure,
-    )
-    async with local:
-        payments = OnchainPayments(
-            local.store,
-            local.watcher,
-            local.monitor,
-            recipient=ORCHESTRATOR.address,
-            prices=some_prices(video=Fraction(1)),
-            ticket=TicketSettings(expected_value=5 * 10**15, max_face_value=FACE),
-            redeem_gas=350_000,
-            clock=SystemClock(),
-        )
-        async with payments:
-            node = Node(local, payments)
-            yield node
-
-
-@asynccontextmanager
-async def a_full_pool(folder):
-    async with a_devchain(folder, round_length=LENGTH, pool_max_size=1) as devchain:
-        await devchain.activate_orchestrator(ORCHESTRATOR)
-        await devchain.fund_gateway(GATEWAY.address, deposit=Wei(10**18), reserve=Wei(10**18))
-        yield devchain
-
 
 async def test_evicted__reward_owed_and_winners_of_the_round_before_wait__both_are_had(tmp_path):
-    async with a_full_pool(tmp_path / "chain") as devchain, a_node(devchain, tmp_path) as node:
+    async with (
+        a_full_pool(tmp_path / "chain") as devchain,
+        a_leaving_node(devchain, tmp_path, Node, signer=ORCHESTRATOR) as node,
+    ):
         bonding, address = devchain.client.bonding, ORCHESTRATOR.address
         await node.turn()  # this round's reward
         end = node.head.round_end_block
