@@ -209,8 +209,6 @@ async def test_self_stake__bonded_to_another_orchestrator__stays_there(devchain,
 
 
 async def test_reward_caller__declared__is_set_once_and_taken_back(devchain, tmp_path):
-    if not await has_reward_callers(devchain.client.bonding):
-        pytest.skip("this chain's BondingManager is from before LIP-118")
     await devchain.activate_orchestrator(ORCHESTRATOR)
     before = await nonce(devchain)
     for declared, found in ((SECOND.address, SECOND.address), ("none", "0x" + "00" * 20)):
