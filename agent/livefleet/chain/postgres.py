@@ -58,12 +58,23 @@ class Postgres:
     `tls`: None for none at all.
     """
 
-    def __init__(self, url: str, *, tls: ssl.SSLContext | None, connections: int = 4, name: str = "livefleet") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        tls: ssl.SSLContext | None,
+        connections: int = 4,
+        name: str = "livefleet",
+        connect_s: float = _CONNECT_S,
+        command_s: float = _COMMAND_S,
+    ) -> None:
         self.place = _place(url)
         """Where it is, without the password: for messages."""
         self._url = url
         self._tls: ssl.SSLContext | bool = tls or False
         self._connections = connections
+        self._connect_s = connect_s
+        self._command_s = command_s
         self._name = name
         self._pool: Any = None
         self._is_open = False
@@ -81,7 +92,7 @@ class Postgres:
 
     async def __aexit__(self, *exc_info: object) -> None:
         try:
-            async with asyncio.timeout(_COMMAND_S):
+            async with asyncio.timeout(self._command_s):
                 await self._pool.close()
         except CONNECTION_ERRORS:
             self._pool.terminate()
@@ -90,7 +101,7 @@ class Postgres:
     async def connection(self) -> AsyncIterator[Connection]:
         """One of the pool's connections. Raises DatabaseFailed for whatever the database did not do."""
         with self._told():
-            async with self._pool.acquire(timeout=_CONNECT_S) as connection:
+            async with self._pool.acquire(timeout=self._connect_s) as connection:
                 try:
                     yield connection
                 except asyncpg.InternalClientError:
@@ -175,8 +186,8 @@ class Postgres:
                 ssl=self._tls,
                 min_size=0,
                 max_size=self._connections,
-                timeout=_CONNECT_S,
-                command_timeout=_COMMAND_S,
+                timeout=self._connect_s,
+                command_timeout=self._command_s,
                 init=self._look_at,
                 reset=_roll_back,
                 server_settings={"application_name": self._name, **_DEAD_PEER},

@@ -27,10 +27,13 @@ class FleetMonitor(SenderMonitor):
     An async context manager. While the database is away, what was known last counts.
     """
 
-    def __init__(self, chain: ChainReader, database: Postgres, recipient: Address) -> None:
+    def __init__(
+        self, chain: ChainReader, database: Postgres, recipient: Address, *, too_old_s: float = _TOO_OLD_S
+    ) -> None:
         super().__init__(chain)
         self._database = database
         self._recipient = recipient
+        self._too_old_s = too_old_s
         self._holder = secrets.token_bytes(16)
         self._others: Mapping[Address, int] = {}
         self._said: Mapping[Address, int] = {}
@@ -76,7 +79,7 @@ class FleetMonitor(SenderMonitor):
                 "SELECT sender, sum(face_value) AS value FROM livefleet.in_flight "
                 "WHERE holder <> $1 AND recipient = $2 AND told_at > clock_timestamp() - make_interval(secs => $3) "
                 "GROUP BY sender",
-                *(self._holder, self._recipient, _TOO_OLD_S),
+                *(self._holder, self._recipient, self._too_old_s),
             )
         others = {Address(row["sender"]): int(row["value"]) for row in rows}
         if others != self._others:

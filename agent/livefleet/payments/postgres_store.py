@@ -69,10 +69,16 @@ class PostgresStore:
     """
 
     def __init__(
-        self, database: Postgres, *, name: str, token_bytes: Callable[[int], bytes] = secrets.token_bytes
+        self,
+        database: Postgres,
+        *,
+        name: str,
+        doubt_s: float = _DOUBT_S,
+        token_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
         self._database = database
         self._name = name
+        self._doubt_s = doubt_s
         self._token_bytes = token_bytes
         self._holder = secrets.token_bytes(16)
         self._queue = WriteQueue(self._commit, where=database.place)
@@ -253,7 +259,7 @@ class PostgresStore:
 
     async def _is_committed(self, batch: int) -> bool:
         """Ask until the database answers, or the payments have waited long enough: then it counts as not written."""
-        deadline = asyncio.get_running_loop().time() + _DOUBT_S
+        deadline = asyncio.get_running_loop().time() + self._doubt_s
         while asyncio.get_running_loop().time() < deadline:
             with suppress(DatabaseFailed):
                 async with self._database.connection() as connection:

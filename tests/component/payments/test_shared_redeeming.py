@@ -154,11 +154,13 @@ async def test_float__redemptions_under_way_elsewhere__count_here_until_they_end
         assert await orchestrator.max_float(GATEWAY) == SHARE
 
 
-async def test_float__redeemer_killed_with_tickets_under_way__they_stop_counting(postgres, monkeypatch):
-    monkeypatch.setattr("livefleet.payments.fleet_monitor._TOO_OLD_S", 0.5)
+async def test_float__redeemer_killed_with_tickets_under_way__they_stop_counting(postgres):
     url = postgres.database()
     chain = ToldChain()
-    async with a_database(url) as database, FleetMonitor(chain, database, ORCHESTRATOR) as orchestrator:
+    async with (
+        a_database(url) as database,
+        FleetMonitor(chain, database, ORCHESTRATOR, too_old_s=0.5) as orchestrator,
+    ):
         gone = FleetMonitor(chain, database, ORCHESTRATOR)
         gone._pending[GATEWAY] = 1000
         await gone.exchange()

@@ -28,8 +28,11 @@ ACCOUNT = (GATEWAY, SESSION)
 
 
 @asynccontextmanager
-async def a_store(url, name="fleet/node"):
-    async with Postgres(url, tls=None) as database, PostgresStore(database, name=name) as store:
+async def a_store(url, name="fleet/node", *, doubt_s=3.0, **waits):
+    async with (
+        Postgres(url, tls=None, **waits) as database,
+        PostgresStore(database, name=name, doubt_s=doubt_s) as store,
+    ):
         yield store
 
 
@@ -133,10 +136,9 @@ async def test_answer_to_a_commit_is_lost__payment_is_told_as_it_is(postgres):
         assert store.totals.received.count == 2
 
 
-async def test_commit_told_as_failed__payment_may_come_again_and_counts_once(postgres, monkeypatch):
-    monkeypatch.setattr("livefleet.payments.postgres_store._DOUBT_S", 0.0)
+async def test_commit_told_as_failed__payment_may_come_again_and_counts_once(postgres):
     url = postgres.database()
-    async with a_store(url) as store:
+    async with a_store(url, doubt_s=0.0) as store:
         await store.take(a_numbered_payment(1), lambda _: None)
         lose_answers(store, 2)
         payment = store.take(a_numbered_payment(2), lambda _: None)
@@ -178,12 +180,9 @@ async def test_server_away__payment_is_refused_and_debit_is_written_when_it_is_b
             assert (await store.load()).balances[ACCOUNT].amount == 4 * VALUE - 7
 
 
-async def test_server_hangs__payment_is_refused_in_time_and_counts_once_afterwards(monkeypatch):
-    monkeypatch.setattr("livefleet.chain.postgres._COMMAND_S", 0.5)
-    monkeypatch.setattr("livefleet.chain.postgres._CONNECT_S", 0.5)
-    monkeypatch.setattr("livefleet.payments.postgres_store._DOUBT_S", 0.5)
+async def test_server_hangs__payment_is_refused_in_time_and_counts_once_afterwards():
     with a_postgres() as server:
-        async with a_store(server.database()) as store:
+        async with a_store(server.database(), doubt_s=0.5, connect_s=0.5, command_s=0.5) as store:
             await store.take(a_numbered_payment(1), lambda _: None)
             with server.hanging():
                 async with asyncio.timeout(10):
