@@ -20,6 +20,7 @@ from livefleet.ledger.parties import Contracts, Parties
 from livefleet.ledger.shares import own_shares
 from livefleet.ledger.spending import GasSource, settled_up_to, to_entry, under_way_up_to
 from livefleet.ledger.state import PAST_FORGOTTEN, eth_at, forgets_past, read_shares, read_state
+from livefleet.ledger.steady import SteadyReads
 from livefleet.ledger.wallet_search import Period, explain
 
 __all__ = ["Checked", "Difference", "Ledger"]
@@ -84,6 +85,7 @@ class Ledger:
         self._begin_at = begin_at
         self._span = span
         self._logs = LogReader(client.rpc)
+        self._steady = SteadyReads(client.rpc)
         self._blocking = Blocking("ledger")
         self._opened: LedgerFile | None = None
 
@@ -140,7 +142,7 @@ class Ledger:
         if closing is None:
             raise Transient("the books are not open yet")
         booked = await self.balances()
-        state = await read_state(self._client, self._parties, closing.block)
+        state = await self._steady.at(closing.block, lambda: read_state(self._client, self._parties, closing.block))
         differences = tuple(
             Difference(account, currency, booked.get((account, currency), 0), found)
             for (account, currency), found in state.balances.items()
@@ -159,7 +161,7 @@ class Ledger:
 
     async def _open_books(self, block: int) -> Closing:
         try:
-            state = await read_state(self._client, self._parties, block)
+            state = await self._steady.at(block, lambda: read_state(self._client, self._parties, block))
             ((round_,),) = await self._client.rpc.read_all(
                 [self._client.rounds.read(LAST_INITIALIZED_ROUND)], block=block
             )
@@ -177,13 +179,21 @@ class Ledger:
 
     async def _carry(self, closing: Closing, last: int) -> Closing:
         """Book the blocks after `closing` up to `last`."""
+        held = await self._with_new_wallets(closing)
+        entries, after, cursors = await self._steady.at(last, lambda: self._read_on(closing, last, held))
+        await self._blocking.run(self._file.book, entries, after, cursors)
+        return after
+
+    async def _read_on(
+        self, closing: Closing, last: int, held: Balances
+    ) -> tuple[list[Entry], Closing, dict[str, int]]:
+        """The entries of the blocks after `closing` up to `last`, how far that brings the books, gas cursors there."""
         logs = await self._read_logs(closing.block + 1, last)
         calendar = Calendar(self._client.rpc, closing, logs)
         await calendar.learn([*(entry.block_number for entry in logs), last])
         entries = book_logs(logs, lambda entry: calendar.at(entry.block_number), self._parties, self._contracts)
         spent, cursors = await self._spending(closing.block, last, calendar)
         entries += spent
-        held = await self._with_new_wallets(closing)
         entries += await self._own_parts(closing.block, last, held, entries, calendar)
         ends = await eth_at(self._client.rpc, [(address, last) for address in self._parties.wallets])
         for address, found in zip(self._parties.wallets, ends, strict=True):
@@ -192,9 +202,7 @@ class Ledger:
                 period = Period(closing.block, last, before)
                 entries += await explain(self._client.rpc, address, period, entries, self._parties, calendar.moment)
         entries.sort(key=lambda entry: entry.block)
-        after = calendar.closing(last)
-        await self._blocking.run(self._file.book, entries, after, cursors)
-        return after
+        return entries, calendar.closing(last), cursors
 
     async def _with_new_wallets(self, closing: Closing) -> Balances:
         """The balances, those of keys that the node has got since included: what they held is opened with."""

@@ -7,6 +7,7 @@ from livefleet.kernel import BadInput, Transient, Wei
 from livefleet.ledger import EntryKind, Ledger
 from tests.builders.busy_orchestrator import ETH, ORCHESTRATOR, PARTIES, RICH, begin, head, redeem, reward
 from tests.builders.forgetful_rpc import a_forgetful_rpc
+from tests.builders.hasty_rpc import a_hasty_rpc
 from tests.builders.unruly_rpc import an_unruly_rpc
 
 pytestmark = pytest.mark.component
@@ -70,3 +71,25 @@ async def test_advance__endpoint_goes_away_in_between__books_nothing_by_halves_a
         await endpoint.behave()
         await ledger.advance(await head(devchain))
         assert (await ledger.check()).balanced
+
+
+async def test_books__next_block_is_made_while_the_newest_is_read__meet_the_chain_at_the_one_asked_for(
+    devchain, tmp_path
+):
+    await begin(devchain)
+    await devchain.next_round()
+    async with (
+        a_hasty_rpc(devchain.info.rpc) as endpoint,
+        await _through(devchain, endpoint.url) as client,
+        Ledger(client, tmp_path / "ledger.sqlite3", PARTIES) as ledger,
+    ):
+        endpoint.next_block = lambda: devchain.give_lpt(ORCHESTRATOR.address, 7)
+        await ledger.advance(await head(devchain))
+        endpoint.next_block = lambda: devchain.sender.send(RICH, Call(to=ORCHESTRATOR.address, data=b"", value=Wei(5)))
+        await ledger.advance(await head(devchain))
+        await ledger.advance(last := await head(devchain))
+        endpoint.next_block = lambda: reward(devchain)
+        checked = await ledger.check()
+        assert checked.block == last
+        assert (checked.differences, checked.unexplained) == ((), 0)
+        assert endpoint.hasty == 3
