@@ -77,6 +77,11 @@ class UnrulyRpc(RpcCounts):
         self._dice = random.Random(5)
         self._runner: web.AppRunner | None = None
         self._port = 0
+        self._passes = asyncio.Event()  # cleared while nothing is passed on to the chain
+        self._passes.set()
+        self._under_way = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     async def become(self, **faults: Any) -> None:
         """Have exactly these faults from now on; connections that hang are let go."""
@@ -115,6 +120,16 @@ class UnrulyRpc(RpcCounts):
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Pass nothing on to the chain meanwhile: it waits. What was under way has been answered by then."""
+        self._passes.clear()
+        try:
+            await self._idle.wait()
+            yield
+        finally:
+            self._passes.set()
 
     async def _switch(self, request: web.Request) -> web.Response:
         wanted = await request.json()
@@ -204,8 +219,16 @@ class UnrulyRpc(RpcCounts):
         return max(0, head if faults.stuck_at is None else min(head, faults.stuck_at))
 
     async def _ask(self, body: Any) -> Any:
-        async with self._session.post(self._behind, json=body) as answer:
-            return await answer.json(content_type=None)
+        await self._passes.wait()
+        self._under_way += 1
+        self._idle.clear()
+        try:
+            async with self._session.post(self._behind, json=body) as answer:
+                return await answer.json(content_type=None)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._idle.set()
 
 
 @asynccontextmanager

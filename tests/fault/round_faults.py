@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 
 from tests.fault.round_story import CHEAP, DEEPEST_REORG, GAS_CEILING, Scene
 
@@ -20,6 +21,7 @@ class RoundFaults:
         self._scene = scene
         self._rng = rng
         self._round_s = round_s
+        self._killing = [asyncio.Lock() for _ in scene.agents]
 
     @property
     def all(self) -> tuple[tuple[str, Callable[[], Awaitable[None]]], ...]:
@@ -58,7 +60,13 @@ class RoundFaults:
     async def _reorg(self) -> None:
         await self._wait(0.02, 0.6)
         depth = self._rng.randint(1, DEEPEST_REORG)
-        await self._scene.chain.client.rpc.request("anvil_reorg", depth, [])
+        async with AsyncExitStack() as still:
+            # A block that anvil mines just then stays in the chain while its state is lost: a transaction has a
+            # receipt and its nonce counts as never used, which no real chain has.
+            await still.enter_async_context(self._scene.pace.mining)
+            for endpoint in (each for own in self._scene.endpoints for each in own):
+                await still.enter_async_context(endpoint.still())
+            await self._scene.chain.client.rpc.request("anvil_reorg", depth, [])
 
     async def _gas_spike(self) -> None:
         """From before the round's start until late in it."""
@@ -75,9 +83,10 @@ class RoundFaults:
     async def _kill(self, index: int) -> None:
         agent = self._scene.agents[index]
         await self._wait(0.0, 0.5)
-        await asyncio.to_thread(agent.kill)
-        await self._wait(0.0, 0.1)
-        await asyncio.to_thread(agent.start)
+        async with self._killing[index]:  # two of these faults may meet in one round
+            await asyncio.to_thread(agent.kill)
+            await self._wait(0.0, 0.1)
+            await asyncio.to_thread(agent.start)
 
     async def _wait(self, least: float, most: float) -> None:
         """Some part of a round."""

@@ -42,14 +42,16 @@ class Pace:
     block_s: float
     base_fee: int = CHEAP
     held: bool = False
+    mining: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
         """Until cancelled."""
         rpc = self.chain.client.rpc
         while True:
             if not self.held:
-                await rpc.request("anvil_setNextBlockBaseFeePerGas", hex(self.base_fee))
-                await rpc.request("anvil_mine", "0x1")
+                async with self.mining:
+                    await rpc.request("anvil_setNextBlockBaseFeePerGas", hex(self.base_fee))
+                    await rpc.request("anvil_mine", "0x1")
             await asyncio.sleep(self.block_s)
 
 
