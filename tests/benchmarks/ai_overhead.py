@@ -12,10 +12,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from livefleet.ai import AiPool, WatchLimits
-from livefleet.ai.models import RunnerTextToImage
+from livefleet.ai import AiPool, WatchLimits, kind_of
+from livefleet.ai.stop import Stop
 from livefleet.kernel import ConditionBoard, SystemClock
-from tests.builders.ai import a_placement, a_request, runner_settings
+from livefleet.spec import Pipeline
+from tests.builders.ai import a_job, a_placement, runner_settings
 
 JOB = {"height": 256, "width": 256, "num_inference_steps": 4, "seed": 1}
 ROUNDS = 30
@@ -49,7 +50,7 @@ async def compare(folder: Path) -> None:
         pool_ms, inside_ms = [], []
         for _ in range(ROUNDS):
             began = time.perf_counter()
-            await pool.text_to_image(a_request(**JOB))
+            await pool.run(a_job(**JOB))
             pool_ms.append((time.perf_counter() - began) * 1000)
             inside.stdin.write(b"again\n")
             inside_ms.append(float(await inside.stdout.readline()))
@@ -62,15 +63,13 @@ async def compare(folder: Path) -> None:
 
 
 def inside_one_process(folder: str) -> None:
-    from livefleet.ai.pipelines.text_to_image import TextToImage
-    from livefleet.ai.runner_api import Stop
-
-    pipeline = TextToImage(runner_settings(source=folder))
-    request = RunnerTextToImage(prompt="a cat", **JOB)
+    kind = kind_of(Pipeline.TEXT_TO_IMAGE)
+    model = kind.load(runner_settings(source=folder))
+    fields = kind.runner_fields(prompt="a cat", **JOB)
     print("loaded", flush=True)
     for _ in sys.stdin:
         began = time.perf_counter()
-        pipeline.text_to_image(request, 1, Stop(float("inf")))
+        model.run(fields, None, 1, Stop(float("inf")))
         print((time.perf_counter() - began) * 1000, flush=True)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from livefleet.ai import AdvertisedModel, Placement, TextToImageRequest, WatchLimits
+from livefleet.ai import AdvertisedModel, AiJob, AiResult, Media, Placement, WatchLimits, kind_of, parse_job
 from livefleet.ai.advertising import RunnerView
 from livefleet.ai.settings import RunnerSettings
 from livefleet.ai.watch import RunnerState
@@ -23,9 +23,26 @@ def a_placement(**fields: Any) -> Placement:
     return Placement(entry=an_entry(**fields), device="cpu", dtype="float32")
 
 
-def a_request(**fields: Any) -> TextToImageRequest:
+def a_job(**fields: Any) -> AiJob:
+    """A small picture."""
     small = {"prompt": "a cat", "model_id": MODEL_ID, "height": 64, "width": 64, "num_inference_steps": 2}
-    return TextToImageRequest(**small | fields)
+    return parse_job(kind_of(Pipeline.TEXT_TO_IMAGE), small | fields)
+
+
+def images(*pngs: bytes, first_seed: int = 0, nsfw: bool = False) -> AiResult:
+    """What a pipeline that makes pictures answers."""
+    entries = [{"url": str(n), "seed": first_seed + n, "nsfw": nsfw} for n in range(len(pngs))]
+    return AiResult({"images": entries}, {str(n): Media(png, "image/png") for n, png in enumerate(pngs)})
+
+
+def pngs(result: AiResult) -> list[bytes]:
+    """The pictures in the order of the answer."""
+    return [result.media[entry["url"]].data for entry in result.body["images"]]
+
+
+def seeds(result: AiResult) -> list[int]:
+    """Theirs."""
+    return [entry["seed"] for entry in result.body["images"]]
 
 
 def a_view(**fields: Any) -> RunnerView:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from livefleet.ai import AdvertisedModel, ImageResult, NoCapacity
+from livefleet.ai import AdvertisedModel, NoCapacity
 from livefleet.chain import LocalSigner, keccak256
 from livefleet.kernel import Address, BlockNumber, Pixels, Refused, Round, SessionId, Wei, WinProb
 from livefleet.media import Profile, Rendition, TranscodeError, TranscodeJob, TranscodeResult
@@ -23,6 +23,7 @@ from livefleet.payments import (
 from livefleet.wire import AuthToken, Capabilities, Capability, SegmentCredentials
 from livefleet.wire.segment import sign_segment
 from livefleet.wire.translate import payment_to_header, segment_to_header
+from tests.builders.ai import images
 
 GATEWAY = LocalSigner(b"\x11" * 32)  # test-only
 ORCHESTRATOR = LocalSigner(b"\x22" * 32)  # test-only
@@ -229,7 +230,7 @@ class OnePlace:
         )
 
     @contextlib.contextmanager
-    def reserve(self, model_id):
+    def reserve(self, _pipeline, model_id):
         if model_id != MODEL or self.in_use:
             raise NoCapacity(model_id, "test")
         self.in_use += 1
@@ -238,11 +239,11 @@ class OnePlace:
         finally:
             self.in_use -= 1
 
-    async def text_to_image(self, request):
+    async def run(self, job):
         if self.error is not None:
             raise self.error
-        self.requests.append(request)
-        return [ImageResult(b"\x89PNG %d" % n, seed=n, nsfw=False) for n in range(request.num_images_per_prompt)]
+        self.requests.append(job)
+        return images(*(b"\x89PNG %d" % n for n in range(job.media)))
 
 
 def a_rng() -> random.Random:

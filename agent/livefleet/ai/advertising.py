@@ -5,15 +5,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from livefleet.ai.models import AdvertisedModel
 from livefleet.ai.watch import RunnerState
 from livefleet.kernel import Condition, Status
 
-__all__ = ["MODEL_WARM", "RunnerView", "advertised", "conditions"]
+__all__ = ["MODEL_WARM", "AdvertisedModel", "RunnerView", "advertised", "conditions"]
 
 MODEL_WARM = "ModelWarm"
 
 _SEMVER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class AdvertisedModel:
+    """A model as capabilities tell it: summed over the runners that serve it."""
+
+    pipeline: str
+    model_id: str
+    warm: bool  # loaded and answering, at least one runner
+    capacity: int  # requests at once, of runners that can serve
+    capacity_in_use: int
+    runner_version: str  # lowest of its runners; empty while none is loaded
 
 
 @dataclass(frozen=True, slots=True)

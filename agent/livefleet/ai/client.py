@@ -1,21 +1,24 @@
 """One runner's HTTP API from the pool's side."""
 
 import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
 from livefleet.ai.errors import RunnerHung, RunnerRefused
-from livefleet.ai.models import ImageResult, TextToImageRequest, images_from_json
+from livefleet.ai.jobs import AiJob, AiResult
+from livefleet.ai.parsing import json_object
+from livefleet.ai.pipelines import kind_of
 from livefleet.ai.watch import RunnerHealth
 from livefleet.spec import Pipeline
 
 __all__ = ["RunnerClient"]
 
-_NAMES = {"segment-anything-2": "segment anything 2", "llm": "LLM"}
 _WRAPPED = frozenset({400, 401, 415, 500})
 
 
@@ -23,8 +26,7 @@ class RunnerClient:
     """Speaks over the runner's unix socket. One connection a call: a kept one may be dead when it is needed."""
 
     def __init__(self, socket: Path, pipeline: Pipeline, *, health_timeout_s: float, request_limit_s: float) -> None:
-        self._pipeline = pipeline
-        self._name = _NAMES.get(pipeline, pipeline.value)
+        self._name = kind_of(pipeline).title
         self._health_timeout_s = health_timeout_s
         self._request_limit_s = request_limit_s
         self._http = httpx.AsyncClient(
@@ -57,25 +59,63 @@ class RunnerClient:
         except (httpx.HTTPError, ValidationError):
             return ""
 
-    async def text_to_image(self, request: TextToImageRequest) -> tuple[ImageResult, ...]:
-        """Have the images made. Raises RunnerRefused (or RunnerHung) with the text for gateways."""
+    async def run(self, job: AiJob) -> AiResult:
+        """Have it done. Raises RunnerRefused (or RunnerHung) with the text for gateways."""
+        with self._losses():
+            reply = await self._http.send(self._request(job))
+        if reply.status_code != 200:
+            raise RunnerRefused(self._wrapped(reply))
         try:
-            reply = await self._http.post(
-                f"/{self._pipeline}",
-                content=request.model_dump_json(exclude_none=True).encode(),
-                headers={"Content-Type": "application/json"},
-                timeout=self._request_limit_s,
-            )
+            return AiResult.of_data_urls(json_object(reply.content))
+        except ValueError as error:
+            raise RunnerRefused(f"{self._name} container sent no result: {error}") from error
+
+    async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The chunks of an answer, up to the one that says why it ends. Raises as `run`."""
+        with self._losses():
+            reply = await self._http.send(self._request(job), stream=True)
+            try:
+                if reply.status_code != 200:
+                    await reply.aread()
+                    raise RunnerRefused(self._wrapped(reply))
+                async for line in reply.aiter_lines():
+                    data = line.removeprefix("data:").strip()
+                    if not line.startswith("data:") or data == "[DONE]":
+                        continue
+                    yield self._chunk(data)
+            finally:
+                await reply.aclose()
+
+    def _request(self, job: AiJob) -> httpx.Request:
+        kind = kind_of(job.pipeline)
+        timeout = httpx.Timeout(self._request_limit_s, connect=self._health_timeout_s)
+        if kind.upload is None:
+            return self._http.build_request("POST", f"/{job.pipeline}", json=dict(job.fields), timeout=timeout)
+        return self._http.build_request(
+            "POST",
+            f"/{job.pipeline}",
+            data={name: _form_value(value) for name, value in job.fields.items()},
+            files={kind.upload.field: (kind.upload.field, job.upload or b"", "application/octet-stream")},
+            timeout=timeout,
+        )
+
+    def _chunk(self, data: str) -> Mapping[str, Any]:
+        try:
+            chunk = json_object(data.encode())
+        except ValueError as error:
+            raise RunnerRefused(f"{self._name} container sent a broken chunk: {error}") from error
+        if "error" in chunk:
+            raise RunnerRefused(f"{self._name} container failed: {chunk['error']}")
+        return chunk
+
+    @contextmanager
+    def _losses(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.TimeoutException as error:
             raise RunnerHung(f"{self._name} container did not answer within {self._request_limit_s:g} s") from error
         except httpx.HTTPError as error:
             raise RunnerRefused(f"{self._name} container went away during the request") from error
-        if reply.status_code != 200:
-            raise RunnerRefused(self._wrapped(reply))
-        try:
-            return images_from_json(reply.content)
-        except ValueError as error:
-            raise RunnerRefused(f"{self._name} container sent no images: {error}") from error
 
     def _wrapped(self, reply: httpx.Response) -> str:
         """The Go worker's wording of a runner's error."""
@@ -93,6 +133,19 @@ class RunnerClient:
 
 
 _SILENT = RunnerHealth.SILENT
+
+
+def _form_value(value: Any) -> str:
+    """As Go's workers write it."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return f"{value:.6f}"
+        case str():
+            return value
+        case _:
+            return json.dumps(value, separators=(",", ":"))
 
 
 class _Health(BaseModel):

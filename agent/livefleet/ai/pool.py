@@ -3,16 +3,16 @@
 import asyncio
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from livefleet.ai.advertising import advertised, conditions
+from livefleet.ai.advertising import AdvertisedModel, advertised, conditions
 from livefleet.ai.catalogue import Placement
 from livefleet.ai.errors import NoCapacity
-from livefleet.ai.models import AdvertisedModel, ImageResult, TextToImageRequest
+from livefleet.ai.jobs import AiJob, AiResult
 from livefleet.ai.warm_model import WarmModel
 from livefleet.ai.watch import WatchLimits
 from livefleet.kernel import BadInput, ConditionBoard
@@ -29,9 +29,13 @@ class Reservation:
     def __init__(self, model: WarmModel) -> None:
         self._model = model
 
-    async def text_to_image(self, request: TextToImageRequest) -> Sequence[ImageResult]:
-        """Have the images made. Raises RunnerRefused with the text for gateways. Cancelling stops the computing."""
-        return await self._model.text_to_image(request)
+    async def run(self, job: AiJob) -> AiResult:
+        """Have it done. Raises RunnerRefused with the text for gateways. Cancelling stops the computing."""
+        return await self._model.run_job(job)
+
+    def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Its answer in chunks. Raises RunnerRefused; closing it stops the computing."""
+        return self._model.stream_job(job)
 
 
 class AiPool:
@@ -100,7 +104,7 @@ class AiPool:
         return pids
 
     @contextmanager
-    def reserve(self, model_id: str, pipeline: Pipeline = Pipeline.TEXT_TO_IMAGE) -> Iterator[Reservation]:
+    def reserve(self, pipeline: Pipeline, model_id: str) -> Iterator[Reservation]:
         """Hold a place before payment is taken. Raises NoCapacity, also for models that are not served here."""
         asked = [
             m for m in self._models if (m.placement.entry.pipeline, m.placement.entry.model_id) == (pipeline, model_id)
@@ -118,10 +122,10 @@ class AiPool:
         finally:
             best.in_use -= 1
 
-    async def text_to_image(self, request: TextToImageRequest) -> Sequence[ImageResult]:
-        """Reserve and make. Raises NoCapacity, RunnerRefused; both carry the wire's text and status."""
-        with self.reserve(request.model_id) as place:
-            return await place.text_to_image(request)
+    async def run(self, job: AiJob) -> AiResult:
+        """Reserve and do. Raises NoCapacity, RunnerRefused; both carry the wire's text and status."""
+        with self.reserve(job.pipeline, job.model_id) as place:
+            return await place.run(job)
 
     def _report(self) -> None:
         for condition in conditions(model.view() for model in self._models):

@@ -15,13 +15,15 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
-from livefleet.ai.models import RunnerTextToImage
-from livefleet.ai.pipelines.text_to_image import TextToImage
-from livefleet.ai.runner_api import RunnerApi, Stop
-from livefleet.ai.settings import CPU, RunnerSettings
+from livefleet.ai.kinds import Kind
+from livefleet.ai.pipelines import kind_of
+from livefleet.ai.runner_api import RunnerApi
+from livefleet.ai.settings import RunnerSettings
+from livefleet.ai.stop import Stop
 from livefleet.kernel import log as kernel_log
 
 __all__ = ["GAVE_UP", "main"]
@@ -43,18 +45,21 @@ def main() -> None:
     settings = RunnerSettings.model_validate_json(sys.stdin.buffer.readline())
     _die_with_parent(settings.parent)
     threads = ThreadPoolExecutor(settings.capacity, thread_name_prefix="job")
-    api = RunnerApi(settings, threads, random.Random())
+    kind = kind_of(settings.pipeline)
+    api = RunnerApi(settings, kind, threads, random.Random())
     # Not the pool's thread: loading must not take a job's place, and a failure must end the process at once.
-    threading.Thread(target=_load, args=(settings, api, words), name="load", daemon=True).start()
+    threading.Thread(target=_load, args=(settings, kind, api, words), name="load", daemon=True).start()
     _serve(api, _listen(settings.socket))
     # A job in native code may take long to notice; nothing here needs an orderly interpreter exit.
     os._exit(0)
 
 
-def _load(settings: RunnerSettings, api: RunnerApi, words: int) -> None:
+def _load(settings: RunnerSettings, kind: Kind[Any], api: RunnerApi, words: int) -> None:
     try:
-        pipeline = TextToImage(settings)
-        _prove(pipeline, settings)
+        model = kind.load(settings)
+        # A model counts as warm when it has worked once on this device in this type.
+        fields, upload = kind.proof(settings)
+        model.run(fields, upload, 0, Stop(float("inf")))
     except BaseException as error:
         # Whatever loading raises is told to the pool and ends this process.
         log.exception("ai.load_failed", extra={"model": settings.model_id})
@@ -62,14 +67,7 @@ def _load(settings: RunnerSettings, api: RunnerApi, words: int) -> None:
         os.write(words, f"cannot load {settings.source}: {reason[:600]}\n".encode())
         os._exit(GAVE_UP)
     log.info("ai.loaded", extra={"model": settings.model_id, "device": settings.device, "dtype": settings.dtype})
-    api.loaded(pipeline)
-
-
-def _prove(pipeline: TextToImage, settings: RunnerSettings) -> None:
-    """Make one small image: a model counts as warm when it has worked once on this device in this type."""
-    side = 64 if settings.device == CPU else 256
-    request = RunnerTextToImage(prompt="warm", height=side, width=side, num_inference_steps=2, safety_check=False)
-    pipeline.text_to_image(request, 0, Stop(float("inf")))
+    api.loaded(model)
 
 
 def _serve(api: RunnerApi, listener: socket.socket) -> None:

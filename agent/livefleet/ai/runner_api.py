@@ -1,78 +1,47 @@
-"""ai-runner's HTTP API as a Starlette application, without torch: the pipeline is handed in."""
+"""ai-runner's HTTP API as a Starlette application, without torch: the loaded model is handed in."""
 
 import asyncio
+import json
 import logging
 import random
-import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import Executor
-from typing import Any, Protocol
+from typing import Any, cast
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from livefleet.ai.errors import Cancelled, DeadlinePassed, InferenceFailed, OutOfMemory
-from livefleet.ai.models import ImageResult, RunnerTextToImage, images_to_json, size_fault
+from livefleet.ai.forms import BadForm, read_fields
+from livefleet.ai.kinds import JobFields, Kind, Model, StreamingModel
 from livefleet.ai.settings import RunnerSettings
+from livefleet.ai.stop import Stop
 from livefleet.ai.watch import RunnerHealth
 
-__all__ = ["Generator", "RunnerApi"]
+__all__ = ["RunnerApi"]
 
 log = logging.getLogger(__name__)
 
 _MAX_SEED = 2**32 - 1
 
 
-class Generator(Protocol):
-    """A loaded pipeline."""
-
-    def text_to_image(self, request: RunnerTextToImage, seed: int, stop: "Stop") -> Sequence[ImageResult]:
-        """Make the images one after another, image n with `seed + n`. Called on worker threads, `capacity` at once.
-
-        Raises Cancelled or DeadlinePassed when `stop` says so, OutOfMemory, InferenceFailed, ValueError.
-        """
-        ...
-
-    def gpu_info(self) -> dict[str, Any]:
-        """What `/hardware/info` tells under `gpu_info`; empty without a GPU."""
-        ...
-
-
-class Stop:
-    """Why a job should stop computing; looked at between steps."""
-
-    def __init__(self, deadline: float) -> None:
-        self._deadline = deadline  # on time.monotonic
-        self._cancelled = threading.Event()
-
-    def cancel(self) -> None:
-        """Nobody waits any more. From any thread."""
-        self._cancelled.set()
-
-    def check(self) -> None:
-        """Raise Cancelled or DeadlinePassed if the job should end here."""
-        if self._cancelled.is_set():
-            raise Cancelled("the client is gone")
-        if time.monotonic() > self._deadline:
-            raise DeadlinePassed("Request took too long.")
-
-
 class RunnerApi:
-    """The application and the little state it has: loading, then one generator."""
+    """The application and the little state it has: loading, then one model."""
 
-    def __init__(self, settings: RunnerSettings, threads: Executor, rng: random.Random) -> None:
+    def __init__(self, settings: RunnerSettings, kind: Kind[Any], threads: Executor, rng: random.Random) -> None:
         self._settings = settings
+        self._kind = kind
         self._threads = threads
         self._rng = rng
-        self._generator: Generator | None = None
+        self._model: Model[Any] | None = None
 
-    def loaded(self, generator: Generator) -> None:
+    def loaded(self, model: Model[Any]) -> None:
         """From now on `/health` says OK and jobs are taken."""
-        self._generator = generator
+        self._model = model
 
     def app(self) -> Starlette:
         """The ASGI application; every route answers with and without a trailing slash."""
@@ -80,7 +49,7 @@ class RunnerApi:
             ("/health", self._health, "GET"),
             ("/hardware/info", self._hardware, "GET"),
             ("/version", self._version, "GET"),
-            (f"/{self._settings.pipeline}", self._text_to_image, "POST"),
+            (f"/{self._settings.pipeline}", self._job, "POST"),
         )
         return Starlette(
             routes=[
@@ -91,11 +60,11 @@ class RunnerApi:
         )
 
     async def _health(self, _: Request) -> Response:
-        health = RunnerHealth.LOADING if self._generator is None else RunnerHealth.OK
+        health = RunnerHealth.LOADING if self._model is None else RunnerHealth.OK
         return JSONResponse({"status": health.value})
 
     async def _hardware(self, _: Request) -> Response:
-        gpu_info = {} if self._generator is None else self._generator.gpu_info()
+        gpu_info = {} if self._model is None else self._model.gpu_info()
         return JSONResponse(self._names() | {"gpu_info": gpu_info})
 
     async def _version(self, _: Request) -> Response:
@@ -104,40 +73,73 @@ class RunnerApi:
     def _names(self) -> dict[str, str]:
         return {"pipeline": self._settings.pipeline.value, "model_id": self._settings.model_id}
 
-    async def _text_to_image(self, http: Request) -> Response:
+    async def _job(self, http: Request) -> Response:
         try:
-            request = RunnerTextToImage.model_validate_json(await http.body())
+            given, upload = await read_fields(http, self._kind)
+            fields: JobFields = self._kind.runner_fields.model_validate(given)
+        except BadForm as error:
+            return _failure(error.status, str(error)) if error.status != 422 else _unprocessable([error.fault])
         except ValidationError as error:
-            faults = error.errors(include_url=False, include_context=False, include_input=False)
-            return JSONResponse({"detail": [fault | {"loc": ["body", *fault["loc"]]} for fault in faults]}, 422)
-        if fault := self._fault_of(request):
+            return _unprocessable(error.errors(include_url=False, include_context=False, include_input=False))
+        if fault := self._fault_of(fields, upload):
             return _failure(400, fault)
-        if self._generator is None:
+        if self._model is None:
             return _failure(500, "The model is still loading.")
-        seed = self._rng.randint(0, _MAX_SEED) if request.seed is None else request.seed
         stop = Stop(time.monotonic() + self._settings.request_timeout_s)
-        job = asyncio.get_running_loop().run_in_executor(
-            self._threads, self._generator.text_to_image, request, seed, stop
-        )
+        if self._kind.streams(fields):
+            return StreamingResponse(self._chunks(http, fields, stop), media_type="text/event-stream")
+        seed = getattr(fields, "seed", None)
+        if seed is None:
+            seed = self._rng.randint(0, _MAX_SEED)
+        job = asyncio.get_running_loop().run_in_executor(self._threads, self._model.run, fields, upload, seed, stop)
         async with asyncio.TaskGroup() as group:
             watch = group.create_task(_cancel_when_gone(http, stop))
             try:
-                images = await job
-            except Exception as error:  # noqa: BLE001 -- diffusers raises anything; each becomes ai-runner's answer
-                return _answer_to(error)
+                result = await job
+            except Exception as error:  # noqa: BLE001 -- libraries raise anything; each becomes ai-runner's answer
+                return self._answer_to(error)
             finally:
                 watch.cancel()
-        return JSONResponse(images_to_json(images))
+        return JSONResponse(result.with_data_urls())
 
-    def _fault_of(self, request: RunnerTextToImage) -> str | None:
-        if not request.prompt:
-            return "Prompt must be provided."
-        own = self._settings.model_id
-        if request.model_id not in {"", own}:
-            return f"pipeline configured with {own} but called with {request.model_id}."
-        if request.loras not in {"", "{}"}:
-            return "LoRAs are not served by this runner."
-        return size_fault(request)
+    async def _chunks(self, http: Request, fields: JobFields, stop: Stop) -> AsyncIterator[str]:
+        """Server-sent events, `[DONE]` at the end; an error is the last chunk."""
+        assert self._model is not None
+        loop = asyncio.get_running_loop()
+        chunks: Iterator[Mapping[str, Any]] = cast("StreamingModel[Any]", self._model).stream(fields, stop)
+        try:
+            while (chunk := await loop.run_in_executor(self._threads, next, chunks, None)) is not None:
+                yield f"data: {json.dumps(chunk, separators=(',', ':'))}\n\n"
+            yield "data: [DONE]\n\n"
+        except Exception as error:  # noqa: BLE001 -- as above
+            log.warning("ai.stream_failed", extra={"error": f"{type(error).__name__}: {error}"})
+            yield f"data: {json.dumps({'error': str(error)})}\n\n"
+        finally:
+            stop.cancel()
+
+    def _fault_of(self, fields: JobFields, upload: bytes | None) -> str | None:
+        own, asked = self._settings.model_id, getattr(fields, self._kind.model_field)
+        if asked not in {"", own}:
+            return f"pipeline configured with {own} but called with {asked}{self._kind.dot}"
+        return self._kind.fault(fields, upload)
+
+    def _answer_to(self, error: Exception) -> Response:
+        """ai-runner's answer to what a pipeline raised."""
+        match error:
+            case OutOfMemory():
+                answer = _failure(500, self._kind.out_of_memory)
+            case DeadlinePassed() | Cancelled():
+                answer = _failure(500, str(error))
+            case InferenceFailed():
+                answer = _failure(400, f"{error}.")
+            case ValueError():
+                answer = _failure(400, self._kind.failed)
+            case _ if "out of memory" in str(error).lower():
+                answer = _failure(500, "Out of memory.")
+            case _:
+                answer = _failure(500, self._kind.failed)
+        log.warning("ai.job_failed", extra={"error": f"{type(error).__name__}: {error}", "status": answer.status_code})
+        return answer
 
 
 async def _cancel_when_gone(http: Request, stop: Stop) -> None:
@@ -151,20 +153,5 @@ def _failure(status: int, message: str) -> Response:
     return JSONResponse({"detail": {"msg": message}}, status)
 
 
-def _answer_to(error: Exception) -> Response:
-    """ai-runner's answer to what a pipeline raised."""
-    match error:
-        case OutOfMemory():
-            answer = _failure(500, "Out of memory error. Try reducing output image resolution.")
-        case DeadlinePassed() | Cancelled():
-            answer = _failure(500, str(error))
-        case InferenceFailed():
-            answer = _failure(400, f"{error}.")
-        case ValueError():
-            answer = _failure(400, "Text-to-image pipeline error.")
-        case _ if "out of memory" in str(error).lower():
-            answer = _failure(500, "Out of memory.")
-        case _:
-            answer = _failure(500, "Text-to-image pipeline error.")
-    log.warning("ai.job_failed", extra={"error": f"{type(error).__name__}: {error}", "status": answer.status_code})
-    return answer
+def _unprocessable(faults: Any) -> Response:
+    return JSONResponse({"detail": [fault | {"loc": ["body", *fault["loc"]]} for fault in faults]}, 422)

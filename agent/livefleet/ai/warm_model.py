@@ -4,14 +4,16 @@ import asyncio
 import logging
 import os
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from pathlib import Path
+from typing import Any
 
 from livefleet.ai.advertising import RunnerView
 from livefleet.ai.catalogue import Placement, resolve_source
 from livefleet.ai.client import RunnerClient
 from livefleet.ai.errors import RunnerHung, RunnerLost, RunnerRefused
-from livefleet.ai.models import ImageResult, TextToImageRequest
+from livefleet.ai.jobs import AiJob, AiResult
 from livefleet.ai.process import RunnerProcess, running
 from livefleet.ai.settings import RunnerSettings
 from livefleet.ai.watch import RunnerHealth, RunnerState, Watch, WatchLimits
@@ -81,16 +83,33 @@ class WarmModel:
         name = f"model {self.placement.entry.model_id}"
         await run_duty(name, self._run_once, on_failure=self._lost, backoff=backoff, rng=self._rng)
 
-    async def text_to_image(self, request: TextToImageRequest) -> Sequence[ImageResult]:
-        """Have images made by the runner. Raises RunnerRefused."""
+    async def run_job(self, job: AiJob) -> AiResult:
+        """Have it done by the runner. Raises RunnerRefused."""
+        process, client = await self._loaded()
+        with self._killing_what_hangs(process):
+            return await client.run(job)
+
+    async def stream_job(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Its answer in chunks. Raises RunnerRefused."""
+        process, client = await self._loaded()
+        with self._killing_what_hangs(process):
+            async with aclosing(client.stream(job)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+
+    async def _loaded(self) -> tuple[RunnerProcess, RunnerClient]:
+        """The runner, for a cold model once it has loaded."""
         if not self.placement.entry.warm and self.state is not RunnerState.READY:
             self._wanted.set()
             await self._settled.wait()
         if self._live is None:
             raise RunnerRefused(f"{self.placement.entry.pipeline} container is not running: {self._message}")
-        process, client = self._live
+        return self._live
+
+    @contextmanager
+    def _killing_what_hangs(self, process: RunnerProcess) -> Iterator[None]:
         try:
-            return await client.text_to_image(request)
+            yield
         except RunnerHung:
             self._hung = True
             process.kill()

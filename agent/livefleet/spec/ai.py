@@ -17,6 +17,14 @@ class Pipeline(StrEnum):
     """AI job kinds, by the wire's names."""
 
     TEXT_TO_IMAGE = "text-to-image"
+    IMAGE_TO_IMAGE = "image-to-image"
+    IMAGE_TO_VIDEO = "image-to-video"
+    UPSCALE = "upscale"
+    AUDIO_TO_TEXT = "audio-to-text"
+    SEGMENT_ANYTHING_2 = "segment-anything-2"
+    LLM = "llm"
+    IMAGE_TO_TEXT = "image-to-text"
+    TEXT_TO_SPEECH = "text-to-speech"
 
 
 class ModelEntry(SpecModel):

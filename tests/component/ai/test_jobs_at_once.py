@@ -10,9 +10,9 @@ pytestmark = pytest.mark.component
 
 
 def test_pipelines__prompts_at_the_same_time__each_gets_the_padding_it_asked_for(tiny_model):
-    from livefleet.ai.pipelines.text_to_image import TextToImage
+    from livefleet.ai.pipelines.text_to_image import TextToImageModel
 
-    warm = TextToImage(runner_settings(source=str(tiny_model), capacity=2))
+    warm = TextToImageModel(runner_settings(source=str(tiny_model), capacity=2))
     with warm._a_pipeline() as one, warm._a_pipeline() as other, ThreadPoolExecutor(2) as threads:
 
         def lengths(pipeline, padding: str) -> set[int]:

@@ -12,7 +12,8 @@ import pytest
 
 from livefleet.ai import NoCapacity, RunnerHung, RunnerRefused
 from livefleet.kernel import Status
-from tests.builders.ai import MODEL_ID, PATIENT, a_placement, a_request, an_advert
+from livefleet.spec import Pipeline
+from tests.builders.ai import MODEL_ID, PATIENT, a_job, a_placement, an_advert, pngs, seeds
 
 pytestmark = pytest.mark.component
 
@@ -30,7 +31,7 @@ async def test_pool__warm_model__answers_refuses_beyond_capacity_and_survives_ki
         assert pool.advertised() == ()
         assert not board.is_ready(["ModelWarm"])
         with pytest.raises(NoCapacity) as refusal:
-            await pool.text_to_image(a_request())
+            await pool.run(a_job())
         assert (refusal.value.text, refusal.value.status) == ("insufficient capacity", 503)
 
         await eventually(pool.advertised)
@@ -38,40 +39,40 @@ async def test_pool__warm_model__answers_refuses_beyond_capacity_and_survives_ki
         assert board.is_ready(["ModelWarm"])
 
         # The same seed gives the same bytes; image n has seed + n.
-        first = await pool.text_to_image(a_request(seed=7))
-        again = await pool.text_to_image(a_request(seed=7))
-        pair = await pool.text_to_image(a_request(seed=6, num_images_per_prompt=2, width=128))
+        first = await pool.run(a_job(seed=7))
+        again = await pool.run(a_job(seed=7))
+        pair = await pool.run(a_job(seed=6, num_images_per_prompt=2, width=128))
         assert first == again
-        assert [image.seed for image in pair] == [6, 7]
-        assert size_of(first[0].png) == (64, 64)
-        assert size_of(pair[0].png) == (128, 64)
-        assert (await pool.text_to_image(a_request(seed=8)))[0].png != first[0].png
+        assert seeds(pair) == [6, 7]
+        assert size_of(pngs(first)[0]) == (64, 64)
+        assert size_of(pngs(pair)[0]) == (128, 64)
+        assert pngs(await pool.run(a_job(seed=8)))[0] != pngs(first)[0]
 
         # Without a seed every request has its own.
-        drawn = [(await pool.text_to_image(a_request()))[0].seed for _ in range(2)]
+        drawn = [seeds(await pool.run(a_job()))[0] for _ in range(2)]
         assert drawn[0] != drawn[1]
         assert all(0 <= seed < 2**32 for seed in drawn)
 
         # A held place is counted, and nobody else gets it.
-        with pool.reserve(MODEL_ID) as place:
+        with pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL_ID) as place:
             assert pool.advertised()[0].capacity_in_use == 1
             with pytest.raises(NoCapacity):
-                await pool.text_to_image(a_request())
-            assert await place.text_to_image(a_request(seed=7)) == first
+                await pool.run(a_job())
+            assert await place.run(a_job(seed=7)) == first
         assert pool.advertised()[0].capacity_in_use == 0
         with pytest.raises(NoCapacity):
-            await pool.text_to_image(a_request(model_id="nobody/nothing"))
+            await pool.run(a_job(model_id="nobody/nothing"))
 
         # The runner's own errors come in the words that gateways know.
-        with pytest.raises(RunnerRefused) as refused:
-            await pool.text_to_image(a_request(loras='{"some/lora": 1.0}'))
-        assert refused.value.text == "text-to-image container returned 400: LoRAs are not served by this runner."
+        odd = replace(a_job(), fields=dict(a_job().fields) | {"height": 100})
+        with pytest.raises(RunnerRefused, match="text-to-image container returned 400: `height` and `width` have to"):
+            await pool.run(odd)
 
         await check_http_api(tmp_path / "run/ai-0.sock")
 
         # Killed under a request: that request fails, the model leaves the advertisement, comes back and serves.
         (pid,) = pool.runner_pids()[MODEL_ID]
-        request = asyncio.ensure_future(pool.text_to_image(a_request(num_inference_steps=100, height=1024, width=1024)))
+        request = asyncio.ensure_future(pool.run(a_job(num_inference_steps=100, height=1024, width=1024)))
         await asyncio.sleep(0.5)
         os.kill(pid, signal.SIGKILL)
         with pytest.raises(RunnerRefused, match="text-to-image container went away during the request"):
@@ -80,7 +81,7 @@ async def test_pool__warm_model__answers_refuses_beyond_capacity_and_survives_ki
         await eventually(lambda: board.blocking() != () and board.blocking()[0].status is Status.FALSE)
         assert "SIGKILL" in board.blocking()[0].message
         await eventually(pool.advertised)
-        assert await pool.text_to_image(a_request(seed=7)) == first
+        assert await pool.run(a_job(seed=7)) == first
         assert board.is_ready()
         (pid,) = pool.runner_pids()[MODEL_ID]
 
@@ -124,7 +125,7 @@ async def test_pool__runner_hangs__is_killed_and_loaded_again(a_pool, board, tin
         assert board.all()[0].reason == "NotAnswering"
         await eventually(pool.advertised)
         assert pool.runner_pids()[MODEL_ID] != (pid,)
-        assert len(await pool.text_to_image(a_request())) == 1
+        assert len(pngs(await pool.run(a_job()))) == 1
 
 
 async def test_pool__request_hangs__is_given_up_and_runner_replaced(a_pool, board, tiny_model: Path, eventually):
@@ -135,7 +136,7 @@ async def test_pool__request_hangs__is_given_up_and_runner_replaced(a_pool, boar
         (pid,) = pool.runner_pids()[MODEL_ID]
         os.kill(pid, signal.SIGSTOP)
         with pytest.raises(RunnerHung, match="did not answer within 4 s"):
-            await pool.text_to_image(a_request())
+            await pool.run(a_job())
         await eventually(lambda: not board.is_ready())
         assert board.all()[0].reason == "RequestHung"
         await eventually(pool.advertised)
@@ -145,14 +146,14 @@ async def test_pool__request_hangs__is_given_up_and_runner_replaced(a_pool, boar
 async def test_pool__client_gives_up__computing_stops(a_pool, tiny_model: Path, eventually):
     async with a_pool(a_placement(source=str(tiny_model))) as pool:
         await eventually(pool.advertised)
-        long = a_request(num_inference_steps=100, height=2048, width=2048, num_images_per_prompt=8)
+        long = a_job(num_inference_steps=100, height=2048, width=2048, num_images_per_prompt=8)
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
-                await pool.text_to_image(long)
+                await pool.run(long)
         assert pool.advertised()[0].capacity_in_use == 0
         # The one place of the runner is free again long before the abandoned job could have ended.
         async with asyncio.timeout(60):
-            await pool.text_to_image(a_request())
+            await pool.run(a_job())
 
 
 async def test_pool__request_takes_too_long__is_refused_and_runner_stays(a_pool, tiny_model: Path, eventually):
@@ -160,7 +161,7 @@ async def test_pool__request_takes_too_long__is_refused_and_runner_stays(a_pool,
         await eventually(pool.advertised)
         before = pool.runner_pids()
         with pytest.raises(RunnerRefused) as refused:
-            await pool.text_to_image(a_request(num_inference_steps=100, height=1024, width=1024))
+            await pool.run(a_job(num_inference_steps=100, height=1024, width=1024))
         assert refused.value.text == "text-to-image container returned 500: Request took too long."
         assert pool.runner_pids() == before
         assert pool.advertised()[0].warm
@@ -183,9 +184,9 @@ async def test_pool__cold_model_of_two_places__loads_at_first_request(a_pool, bo
         assert board.is_ready()
         await asyncio.sleep(0)
         assert pool.runner_pids() == {}
-        ask = a_request(seed=7, num_inference_steps=20)
-        first, second = await asyncio.gather(pool.text_to_image(ask), pool.text_to_image(ask))
+        ask = a_job(seed=7, num_inference_steps=20)
+        first, second = await asyncio.gather(pool.run(ask), pool.run(ask))
         assert pool.advertised()[0].warm
         # Two at once over the same weights do not disturb each other.
-        assert first == second == await pool.text_to_image(ask)
-        assert size_of(first[0].png) == (64, 64)
+        assert first == second == await pool.run(ask)
+        assert size_of(pngs(first)[0]) == (64, 64)

@@ -3,6 +3,7 @@ import base64
 import pytest
 
 from livefleet.kernel import Refused
+from livefleet.spec import Pipeline
 from livefleet.wire import Capabilities, Capability, ModelConstraint
 from livefleet.wire.segment import EMPTY_HASH
 from tests.builders.wire import (
@@ -103,7 +104,7 @@ async def test_text_to_image__bad_request__is_plain_text(artist, body, status, t
 
 
 async def test_text_to_image__busy__is_503_before_anything_is_paid(artist):
-    with artist.ai.reserve(MODEL):
+    with artist.ai.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
         response = await ask(artist, **{"Content-Type": "application/json"})
     assert (response.status_code, response.text) == (503, "insufficient capacity\n")
     assert artist.payments.received == []

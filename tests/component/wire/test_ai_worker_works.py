@@ -34,8 +34,8 @@ class Models(OnePlace):
             return ()
         return (AdvertisedModel("text-to-image", MODEL, self.warm, self.capacity, self.in_use, "0.14.1"),)
 
-    async def text_to_image(self, request):
-        made = await super().text_to_image(request)
+    async def run(self, job):
+        made = await super().run(job)
         await self.gate.wait()
         return made
 
@@ -114,7 +114,7 @@ async def test_job__is_done_and_uploaded_with_the_exact_headers(reference, work_
     assert int(boundary, 16)
     assert [content for content, _ in upload.images] == [b"\x89PNG 0", b"\x89PNG 1"]
     assert [(entry["seed"], entry["nsfw"]) for _, entry in upload.images] == [(0, False), (1, False)]
-    assert hands.models.requests[0].prompt == "a fleet"
+    assert hands.models.requests[0].fields["prompt"] == "a fleet"
     await until(lambda: hands.worker.snapshot().done == 1)
     ((labels, histogram),) = hands.worker.stats.uploads_s.items()
     assert labels == (reference.uri, "text-to-image", MODEL)

@@ -9,7 +9,7 @@ from livefleet.ai.client import RunnerClient
 from livefleet.ai.errors import RunnerHung, RunnerRefused
 from livefleet.ai.watch import RunnerHealth
 from livefleet.spec import Pipeline
-from tests.builders.ai import a_request
+from tests.builders.ai import a_job
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +36,7 @@ def a_client(answer: httpx.Response | Exception) -> RunnerClient:
         (httpx.Response(422, json={"detail": [{"loc": ["body"]}]}), 'returned 422: {"detail":[{"loc":["body"]}]}'),
         (httpx.Response(400, json={"detail": "text"}), 'returned 400: {"detail":"text"}'),
         (httpx.Response(502, text="Bad Gateway"), "returned 502 without a reason"),
-        (httpx.Response(200, text="nonsense"), "sent no images"),
+        (httpx.Response(200, text="nonsense"), "sent no result"),
         (httpx.ReadError("reset"), "went away during the request"),
         (httpx.ConnectError("refused"), "went away during the request"),
     ],
@@ -44,7 +44,7 @@ def a_client(answer: httpx.Response | Exception) -> RunnerClient:
 async def test_client__runner_fails__is_wrapped(answer: httpx.Response | Exception, text: str):
     async with a_client(answer) as client:
         with pytest.raises(RunnerRefused) as refused:
-            await client.text_to_image(a_request())
+            await client.run(a_job())
     assert refused.value.text.startswith(f"text-to-image container {text}")
     assert refused.value.status == 500
 
@@ -52,7 +52,7 @@ async def test_client__runner_fails__is_wrapped(answer: httpx.Response | Excepti
 async def test_client__no_answer_in_time__is_hung():
     async with a_client(httpx.ReadTimeout("late")) as client:
         with pytest.raises(RunnerHung):
-            await client.text_to_image(a_request())
+            await client.run(a_job())
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """ai-runner's HTTP shapes, over a generator that needs no model."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,9 +9,13 @@ import httpx
 import pytest
 
 from livefleet.ai.errors import Cancelled, DeadlinePassed, InferenceFailed, OutOfMemory
-from livefleet.ai.models import ImageResult, RunnerTextToImage
-from livefleet.ai.runner_api import RunnerApi, Stop
-from tests.builders.ai import MODEL_ID, runner_settings
+from livefleet.ai.jobs import AiResult
+from livefleet.ai.kinds import JobFields
+from livefleet.ai.pipelines import kind_of
+from livefleet.ai.runner_api import RunnerApi
+from livefleet.ai.stop import Stop
+from livefleet.spec import Pipeline
+from tests.builders.ai import MODEL_ID, images, runner_settings
 
 pytestmark = pytest.mark.unit
 
@@ -24,11 +28,11 @@ class Echo:
     def __init__(self, failure: Exception | None = None) -> None:
         self._failure = failure
 
-    def text_to_image(self, request: RunnerTextToImage, seed: int, stop: Stop) -> Sequence[ImageResult]:
+    def run(self, fields: JobFields, upload: bytes | None, seed: int, stop: Stop) -> AiResult:
         if self._failure:
             raise self._failure
-        png = f"{request.prompt} {request.width}x{request.height}".encode()
-        return [ImageResult(png, seed + n, nsfw=False) for n in range(request.num_images_per_prompt)]
+        png = f"{fields.prompt} {fields.width}x{fields.height}".encode()
+        return images(*[png] * fields.num_images_per_prompt, first_seed=seed)
 
     def gpu_info(self) -> dict[str, Any]:
         return GPU
@@ -38,7 +42,7 @@ class Echo:
 def call() -> Callable[..., Any]:
     async def do(method: str, path: str, generator: Echo | None = None, **request: Any) -> tuple[int, Any]:
         with ThreadPoolExecutor(1) as threads:
-            api = RunnerApi(runner_settings(), threads, random.Random(1))
+            api = RunnerApi(runner_settings(), kind_of(Pipeline.TEXT_TO_IMAGE), threads, random.Random(1))
             if generator:
                 api.loaded(generator)
             transport = httpx.ASGITransport(app=api.app())

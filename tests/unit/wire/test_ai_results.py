@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livefleet.ai import ImageResult
-from livefleet.wire.ai_results import AiResultReader, encode_images
+from livefleet.ai import AiResult
+from livefleet.wire.ai_results import AiResultReader, encode_result
 from livefleet.wire.multipart import BadUpload
+from tests.builders.ai import a_job, images, pngs, seeds
 
 pytestmark = pytest.mark.unit
 
@@ -19,11 +20,11 @@ def names():
     return lambda: f"{next(numbers):08x}"
 
 
-def read(body: bytes, images: int, piece: int = 7) -> tuple[ImageResult, ...]:
-    reader = AiResultReader(TYPE, images=images)
+def read(body: bytes, count: int, piece: int = 7) -> AiResult:
+    reader = AiResultReader(TYPE, a_job(num_images_per_prompt=count))
     for start in range(0, len(body), piece):
         reader.feed(body[start : start + piece])
-    return reader.images()
+    return reader.result()
 
 
 def a_body(*parts: tuple[str, str]) -> bytes:
@@ -42,20 +43,15 @@ def a_file(name: str, content: str = "png") -> tuple[str, str]:
     return (f"Content-Disposition: attachment; filename={name}\r\nContent-Type: image/png", content)
 
 
-@given(
-    st.lists(
-        st.tuples(st.binary(max_size=200), st.integers(-(2**63), 2**63 - 1), st.booleans()), min_size=1, max_size=5
-    ),
-    st.integers(1, 100),
-)
-def test_images__there_and_back_in_any_pieces(contents, piece):
-    images = tuple(ImageResult(png, seed=seed, nsfw=nsfw) for png, seed, nsfw in contents)
-    body = b"".join(encode_images(images, BOUNDARY, names()))
-    assert read(body, len(images), piece) == images
+@given(st.lists(st.binary(max_size=200), min_size=1, max_size=5), st.integers(-(2**63), 2**63 - 9), st.integers(1, 100))
+def test_result__there_and_back_in_any_pieces__is_the_same(contents, seed, piece):
+    result = images(*contents, first_seed=seed)
+    body = b"".join(encode_result(result, BOUNDARY, names()))
+    assert read(body, len(contents), piece).with_data_urls() == result.with_data_urls()
 
 
 def test_encode__is_what_a_go_worker_sends():
-    body = b"".join(encode_images([ImageResult(b"one", seed=1, nsfw=False)], BOUNDARY, names()))
+    body = b"".join(encode_result(images(b"one", first_seed=1), BOUNDARY, names()))
     assert (
         body
         == (
@@ -72,33 +68,30 @@ def test_read__json_first_and_unknown_parts__are_fine():
     with pytest.raises(BadUpload, match="more than 2 parts"):
         read(body, 1)
     body = a_body(told("a.png"), a_file('"a.png"', "content"))
-    assert read(body, 1) == (ImageResult(b"content", seed=5, nsfw=True),)
-
-
-def test_read__no_check_ran__is_not_nsfw():
-    assert not read(a_body(a_file("a.png"), told("a.png", nsfw=None)), 1)[0].nsfw
+    found = read(body, 1)
+    assert (pngs(found), seeds(found), found.body["images"][0]["nsfw"]) == ([b"content"], [5], True)
 
 
 @pytest.mark.parametrize(
-    ("body", "images", "fault"),
+    ("body", "count", "fault"),
     [
         (a_body(a_file("a.png"), told("a.png"))[:-12], 1, "unexpected end"),
         (a_body(a_file("a.png")), 1, "no JSON part"),
         (a_body(a_file("a.png"), told("b.png")), 1, "no file for 'b.png'"),
-        (a_body(a_file("a.png"), told("a.png", "a.png")), 1, "2 image.s., 1 were asked for"),
-        (a_body(a_file("a.png"), told("a.png")), 2, "1 image.s., 2 were asked for"),
-        (a_body(("Content-Type: application/json", "{")), 1, "no list of images"),
-        (a_body(("Content-Type: application/json", '{"images":[]}')), 1, "no list of images"),
-        (a_body(("Content-Type: application/json", '{"images":[{"url":3}]}')), 1, "no list of images"),
+        (a_body(a_file("a.png"), told("a.png", "a.png")), 1, "2 file.s., 1 were asked for"),
+        (a_body(a_file("a.png"), told("a.png")), 2, "1 file.s., 2 were asked for"),
+        (a_body(("Content-Type: application/json", "{")), 1, "the JSON part: "),
+        (a_body(("Content-Type: application/json", '{"images":[]}')), 1, "0 file.s., 1 were asked for"),
+        (a_body(("Content-Type: application/json", '{"images":[{"url":3}]}')), 1, "0 file.s., 1 were asked for"),
         (a_body(a_file("a"), a_file("b"), a_file("c")), 1, "more than 2 parts"),
         (b"no multipart at all", 1, "boundary"),
     ],
 )
-def test_read__broken__says_how(body, images, fault):
+def test_read__broken__says_how(body, count, fault):
     with pytest.raises(BadUpload, match=fault):
-        read(body, images)
+        read(body, count)
 
 
 def test_reader__no_boundary__is_refused():
     with pytest.raises(BadUpload, match="boundary"):
-        AiResultReader("multipart/mixed", images=1)
+        AiResultReader("multipart/mixed", a_job())

@@ -5,19 +5,20 @@ import contextlib
 
 import pytest
 
-from livefleet.ai import AdvertisedModel, ImageResult, NoCapacity
+from livefleet.ai import AdvertisedModel, NoCapacity
 from livefleet.kernel import Refused, SystemClock
+from livefleet.spec import Pipeline
 from livefleet.wire import Capabilities, ModelConstraint
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_messages import AiRegistration, AiTask
 from livefleet.wire.server.ai_places import AiPlaces
 from livefleet.wire.server.ai_worker_pool import AiWorkerPool, WorkersLost
-from tests.builders.ai import a_request
+from tests.builders.ai import a_job, images
 from tests.builders.wire import MODEL, OnePlace
 
 pytestmark = pytest.mark.unit
 
-MADE = (ImageResult(b"png", seed=1, nsfw=False),)
+MADE = images(b"png", first_seed=1)
 
 
 def a_pool(**limits):
@@ -31,8 +32,8 @@ def join(pool, capacity=1, *, model_id=MODEL, warm=True, version="", hardware=()
 
 def ask(pool, group):
     async def do():
-        with pool.reserve(MODEL) as place:
-            return await place.text_to_image(a_request(model_id=MODEL))
+        with pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as place:
+            return await place.run(a_job(model_id=MODEL))
 
     return group.create_task(do())
 
@@ -52,9 +53,13 @@ def test_pool__without_a_secret__is_not_made():
 async def test_reserve__takes_the_first_that_joined_and_has_room():
     pool = a_pool()
     first, second = join(pool), join(pool, 2)
-    with pool.reserve(MODEL) as one, pool.reserve(MODEL) as two, pool.reserve(MODEL) as three:
+    with (
+        pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as one,
+        pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as two,
+        pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as three,
+    ):
         assert [place.worker for place in (one, two, three)] == [first, second, second]
-        with pytest.raises(NoCapacity), pool.reserve(MODEL):
+        with pytest.raises(NoCapacity), pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
             pass
         (told,) = pool.advertised()
         assert (told.capacity, told.capacity_in_use) == (3, 3)
@@ -63,10 +68,10 @@ async def test_reserve__takes_the_first_that_joined_and_has_room():
 
 async def test_reserve__another_model_or_nobody__no_capacity():
     pool = a_pool()
-    with pytest.raises(NoCapacity), pool.reserve(MODEL):
+    with pytest.raises(NoCapacity), pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
         pass
     join(pool, model_id="other/model")
-    with pytest.raises(NoCapacity), pool.reserve(MODEL):
+    with pytest.raises(NoCapacity), pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
         pass
 
 
@@ -75,7 +80,7 @@ async def test_reserve__a_worker_that_left__is_not_asked():
     gone = join(pool)
     pool.leave(gone)
     pool.leave(gone)
-    with pytest.raises(NoCapacity), pool.reserve(MODEL):
+    with pytest.raises(NoCapacity), pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
         pass
     assert await gone.outbox.get() is None
 
@@ -127,7 +132,7 @@ async def test_lost_one_uploads_after_all__whoever_is_first_counts():
         task = await task_of(first)
         pool.leave(first)
         again = await task_of(second)
-        assert pool.expects(task.task_id) == (("text-to-image", MODEL), 1)
+        assert pool.expects(task.task_id) == a_job(model_id=MODEL)
         pool.finish(task.task_id, MADE)
         assert pool.expects(again.task_id) is None
         pool.finish(again.task_id, ())
@@ -141,8 +146,11 @@ async def test_request_that_ends_every_worker__is_given_up_after_three():
     crew = [join(pool) for _ in range(4)]
 
     async def do():
-        with pytest.raises(WorkersLost, match="no workers can process job requested"), pool.reserve(MODEL) as place:
-            await place.text_to_image(a_request(model_id=MODEL))
+        with (
+            pytest.raises(WorkersLost, match="no workers can process job requested"),
+            pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as place,
+        ):
+            await place.run(a_job(model_id=MODEL))
 
     async with asyncio.TaskGroup() as group:
         group.create_task(do())
@@ -177,7 +185,7 @@ async def test_closed__streams_end_now_and_later():
 async def test_places__nothing_at_all__no_capacity():
     places = AiPlaces()
     assert (places.advertised(), places.hardware()) == ((), ())
-    with pytest.raises(NoCapacity), places.reserve(MODEL):
+    with pytest.raises(NoCapacity), places.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
         pass
 
 
@@ -192,7 +200,11 @@ async def test_places__hardware__local_wins():
 async def test_places__local_only__is_busy_when_it_is_busy():
     local = OnePlace()
     places = AiPlaces(local=local)
-    with places.reserve(MODEL) as place, pytest.raises(NoCapacity), places.reserve(MODEL):
+    with (
+        places.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as place,
+        pytest.raises(NoCapacity),
+        places.reserve(Pipeline.TEXT_TO_IMAGE, MODEL),
+    ):
         pass
     assert place is local
     assert local.in_use == 0
@@ -211,7 +223,7 @@ async def test_places__worker_lost_and_local_busy__tells_of_the_loss():
     pool, local = a_pool(grace_s=0.01), OnePlace()
     worker = join(pool)
     places = AiPlaces(local=local, pool=pool)
-    with local.reserve(MODEL), places.reserve(MODEL) as place:
+    with local.reserve(Pipeline.TEXT_TO_IMAGE, MODEL), places.reserve(Pipeline.TEXT_TO_IMAGE, MODEL) as place:
         pool.leave(worker)
         with pytest.raises(Refused, match="no workers available"):
-            await place.text_to_image(a_request(model_id=MODEL))
+            await place.run(a_job(model_id=MODEL))

@@ -1,9 +1,11 @@
 """Local models and joined workers' models as one."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
+from typing import Any
 
-from livefleet.ai import AdvertisedModel, ImageResult, NoCapacity, TextToImageRequest
+from livefleet.ai import AdvertisedModel, AiJob, AiResult, NoCapacity
+from livefleet.spec import Pipeline
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_models import Ai, Place
 from livefleet.wire.capabilities import lowest_version
@@ -44,21 +46,21 @@ class AiPlaces:
         return () if self._pool is None else self._pool.hardware()
 
     @contextmanager
-    def reserve(self, model_id: str) -> Iterator[Place]:
+    def reserve(self, pipeline: Pipeline, model_id: str) -> Iterator[Place]:
         """Hold a place before payment is taken. Raises NoCapacity."""
         with ExitStack() as held:
-            yield self._place(model_id, held)
+            yield self._place(pipeline, model_id, held)
 
-    def _place(self, model_id: str, held: ExitStack) -> Place:
+    def _place(self, pipeline: Pipeline, model_id: str, held: ExitStack) -> Place:
         if self._local is not None:
             try:
-                return held.enter_context(self._local.reserve(model_id))
+                return held.enter_context(self._local.reserve(pipeline, model_id))
             except NoCapacity:
                 if self._pool is None:
                     raise
         if self._pool is None:
             raise NoCapacity(model_id, "no models here and no AI workers are taken")
-        remote = held.enter_context(self._pool.reserve(model_id))
+        remote = held.enter_context(self._pool.reserve(pipeline, model_id))
         return remote if self._local is None else _RemoteElseLocal(remote, self._local)
 
 
@@ -69,17 +71,38 @@ class _RemoteElseLocal:
         self._remote = remote
         self._local = local
 
-    async def text_to_image(self, request: TextToImageRequest) -> Sequence[ImageResult]:
-        """Have the images made. Raises Refused."""
+    async def run(self, job: AiJob) -> AiResult:
+        """Have it done. Raises Refused."""
         try:
-            return await self._remote.text_to_image(request)
+            return await self._remote.run(job)
         except WorkersLost as lost:
-            with ExitStack() as held:
-                try:
-                    place = held.enter_context(self._local.reserve(request.model_id))
-                except NoCapacity:
-                    raise lost from None
-                return await place.text_to_image(request)
+            with self._instead(job, lost) as place:
+                return await place.run(job)
+
+    async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Its answer in chunks; another place takes over only while none has come. Raises Refused."""
+        begun = False
+        try:
+            async with aclosing(self._remote.stream(job)) as chunks:
+                async for chunk in chunks:
+                    begun = True
+                    yield chunk
+        except WorkersLost as lost:
+            if begun:
+                raise
+            with self._instead(job, lost) as place:
+                async with aclosing(place.stream(job)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
+
+    @contextmanager
+    def _instead(self, job: AiJob, lost: WorkersLost) -> Iterator[Place]:
+        with ExitStack() as held:
+            try:
+                place = held.enter_context(self._local.reserve(job.pipeline, job.model_id))
+            except NoCapacity:
+                raise lost from None
+            yield place
 
 
 def _sum(shares: Sequence[AdvertisedModel]) -> AdvertisedModel:

@@ -1,27 +1,40 @@
-"""POST /text-to-image: AI work over HTTP. Errors are plain text, which gateways match by wording."""
+"""AI work over HTTP. Errors are plain text, which gateways match by wording."""
 
 import asyncio
-import base64
 import contextlib
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from livefleet.ai import ImageResult, NoCapacity, TextToImageRequest, parse_text_to_image
+from livefleet.ai import (
+    SERVED,
+    AiJob,
+    AiResult,
+    BadForm,
+    BadRequest,
+    Kind,
+    Media,
+    NoCapacity,
+    kind_of,
+    parse_job,
+    read_fields,
+)
 from livefleet.kernel import LivefleetError, Refused, SessionId
 from livefleet.payments import Payments
 from livefleet.spec import Pipeline
 from livefleet.wire.ai_models import Ai
+from livefleet.wire.ai_results import EXTENSIONS
 from livefleet.wire.auth import new_id
-from livefleet.wire.capabilities import Capability
+from livefleet.wire.capabilities import capability_of_pipeline
 from livefleet.wire.server.admission import Admission, Admitted
 from livefleet.wire.server.counters import Counters
-from livefleet.wire.server.http_answers import internal_error, read_body, refusal
+from livefleet.wire.server.http_answers import internal_error, refusal
 from livefleet.wire.server.stream_store import StreamStore
 
 __all__ = ["AiService"]
@@ -29,7 +42,6 @@ __all__ = ["AiService"]
 log = logging.getLogger(__name__)
 
 _NEW_GATEWAY = "Livepeer-AI-Worker-1.0"  # in `Authorization`: a version mark; without it results go back inline
-_MAX_REQUEST = 1_000_000  # bytes
 _KEEP_S = 600.0
 
 
@@ -59,7 +71,15 @@ class AiService:
 
     def routes(self) -> list[Route]:
         """For the front door's application."""
-        return [Route("/text-to-image", self.text_to_image, methods=["POST"])]
+        return [Route(f"/{pipeline}", self._handler(pipeline), methods=["POST"]) for pipeline in SERVED]
+
+    def _handler(self, pipeline: Pipeline) -> Callable[[Request], Awaitable[Response]]:
+        kind = kind_of(pipeline)
+
+        async def handle(request: Request) -> Response:
+            return await self._answer(request, kind)
+
+        return handle
 
     @property
     def under_way(self) -> int:
@@ -71,63 +91,53 @@ class AiService:
         self._draining = True
         await self._idle.wait()
 
-    async def text_to_image(self, request: Request) -> Response:
-        """Check, reserve, take the payment, make the images, charge their pixels."""
+    async def _answer(self, request: Request, kind: Kind[Any]) -> Response:
+        """Check, reserve, take the payment, do the work, charge its units."""
         try:
-            job = parse_text_to_image(await read_body(request, _MAX_REQUEST))
+            job = parse_job(kind, *await _read(request, kind))
             admitted = self._admission.check_headers(request)
-            images = await self._paid(admitted, job)
+            result = await self._paid(admitted, job)
         except LivefleetError as error:
             self._counters.images_failed += 1
-            self._counters.refuse("text-to-image", error)
-            log.info("text_to_image.refused", extra={"error": str(error)})
+            self._counters.refuse(kind.pipeline.value, error)
+            log.info("ai_job.refused", extra={"pipeline": kind.pipeline.value, "error": str(error)})
             return refusal(error) if isinstance(error, Refused) else internal_error()
         except ClientDisconnect:
             return internal_error()
-        self._counters.images_ok += len(images)
-        inline = request.headers.get("authorization") != _NEW_GATEWAY
+        self._counters.images_ok += len(result.media)
+        if request.headers.get("authorization") != _NEW_GATEWAY:
+            return JSONResponse(result.with_data_urls())
         folder = new_id(self._rng)
-        return JSONResponse(
-            {
-                "images": [
-                    {
-                        "url": _data_url(image) if inline else self._stored(folder, image),
-                        "seed": image.seed,
-                        "nsfw": image.nsfw,
-                    }
-                    for image in images
-                ]
-            }
-        )
+        return JSONResponse(result.with_urls(lambda media: self._stored(folder, media)))
 
-    async def _paid(self, admitted: Admitted, job: TextToImageRequest) -> list[ImageResult]:
-        balance = SessionId(f"{Capability.TEXT_TO_IMAGE:d}_{job.model_id}")
+    async def _paid(self, admitted: Admitted, job: AiJob) -> AiResult:
+        balance = SessionId(f"{capability_of_pipeline(job.pipeline):d}_{job.model_id}")
         with contextlib.ExitStack() as held:
             if self._draining:
                 raise NoCapacity(job.model_id, "the node is stopping")
-            place = held.enter_context(self._ai.reserve(job.model_id))
+            place = held.enter_context(self._ai.reserve(job.pipeline, job.model_id))
             held.enter_context(self._counted())
             await self._payments.receive(admitted.payment, balance)
             quote = await self._payments.quote(
-                admitted.payment.sender, session=balance, models=((Pipeline.TEXT_TO_IMAGE, job.model_id),)
+                admitted.payment.sender, session=balance, models=((job.pipeline, job.model_id),)
             )
             self._payments.require_balance(admitted.payment, balance, price=quote.price)
             started = time.monotonic()
             try:
-                images = list(await place.text_to_image(job))
+                result = await place.run(job)
             except LivefleetError as error:
                 sender = admitted.payment.sender or ""
-                self._counters.ai.fail(error, Pipeline.TEXT_TO_IMAGE, job.model_id, sender)
+                self._counters.ai.fail(error, job.pipeline, job.model_id, sender)
                 raise
             took_s = time.monotonic() - started
-            self._payments.debit(admitted.payment, balance, job.pixels, price=quote.price)
+            self._payments.debit(admitted.payment, balance, job.units, price=quote.price)
             self._counters.ai.finish(
-                Pipeline.TEXT_TO_IMAGE,
+                job.pipeline,
                 job.model_id,
-                latency_score=took_s / job.pixels / job.num_inference_steps,
+                latency_score=took_s / job.units / job.effort,
                 price=float(admitted.payment.expected_price or 0),
             )
-            return images
+            return result
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -140,9 +150,13 @@ class AiService:
             if not self._under_way:
                 self._idle.set()
 
-    def _stored(self, folder: str, image: ImageResult) -> str:
-        return self._store.put(folder, "", f"{new_id(self._rng)}.png", image.png, keep_s=_KEEP_S)
+    def _stored(self, folder: str, media: Media) -> str:
+        name = f"{new_id(self._rng)}{EXTENSIONS.get(media.content_type, '')}"
+        return self._store.put(folder, "", name, media.data, keep_s=_KEEP_S)
 
 
-def _data_url(image: ImageResult) -> str:
-    return "data:image/png;base64," + base64.b64encode(image.png).decode()
+async def _read(request: Request, kind: Kind[Any]) -> tuple[Mapping[str, Any], bytes | None]:
+    try:
+        return await read_fields(request, kind)
+    except BadForm as error:
+        raise BadRequest(kind.title, str(error)) from error

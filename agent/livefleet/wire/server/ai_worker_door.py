@@ -91,7 +91,7 @@ class AiWorkerDoor:
         if media_type == ERROR_TYPE:
             return await self._take_error(request, task_id)
         if media_type == MULTIPART_TYPE:
-            return await self._take_images(request, task_id, content_type)
+            return await self._take_result(request, task_id, content_type)
         # No pipeline here is answered by another type; without a word the job would wait for 15 minutes.
         self._pool.fail(task_id, f"the worker's result is of the type {media_type[:80]}")
         return Response(_OK)
@@ -105,22 +105,21 @@ class AiWorkerDoor:
         self._pool.fail(task_id, text)
         return Response(_OK)
 
-    async def _take_images(self, request: Request, task_id: int, content_type: str) -> Response:
+    async def _take_result(self, request: Request, task_id: int, content_type: str) -> Response:
         expected = self._pool.expects(task_id)
         if expected is None:
             return Response(_OK)  # too late or never ours; the body is not worth reading
-        model, images = expected
         started = time.monotonic()
         try:
-            reader = AiResultReader(content_type, images=images)
+            reader = AiResultReader(content_type, expected)
             async for chunk in request.stream():
                 reader.feed(chunk)
-            found = reader.images()
+            found = reader.result()
         except (BadUpload, ClientDisconnect) as error:
             text = str(error) or "unexpected EOF"
             self._pool.fail(task_id, text)
             return plain(text, 500)
-        self._stats.downloads_s.observe(*model, value=time.monotonic() - started)
+        self._stats.downloads_s.observe(expected.pipeline.value, expected.model_id, value=time.monotonic() - started)
         self._pool.finish(task_id, found)
         return Response(_OK)
 

@@ -6,13 +6,15 @@ that stops does.
 
 import asyncio
 import itertools
+import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
-from livefleet.ai import AdvertisedModel, ImageResult, NoCapacity, TextToImageRequest
+from livefleet.ai import SERVED, AdvertisedModel, AiJob, AiResult, NoCapacity
 from livefleet.kernel import Clock, Refused
 from livefleet.spec import Pipeline
 from livefleet.wire.ai_hardware import ModelHardware
@@ -51,7 +53,7 @@ class RemoteAiWorker:
 
     def models(self) -> Iterator[tuple[Model, ModelConstraint]]:
         """Those of pipelines that gateways can ask us for."""
-        for pipeline in Pipeline:
+        for pipeline in SERVED:
             capability = capability_of_pipeline(pipeline)
             assert capability is not None  # each pipeline is one of the wire's
             for model_id, constraint in self.capabilities.models.get(capability, {}).items():
@@ -77,9 +79,9 @@ class AiWorkerSnapshot:
 
 @dataclass(slots=True)
 class _Task:
-    outcome: asyncio.Future[tuple[ImageResult, ...]]
+    outcome: asyncio.Future[AiResult]
     model: Model
-    images: int
+    job: AiJob
 
 
 class RemotePlace:
@@ -104,10 +106,13 @@ class RemotePlace:
             self.worker = None
             self._pool.changed()
 
-    async def text_to_image(self, request: TextToImageRequest) -> Sequence[ImageResult]:
-        """Have the images made. Raises Refused with the worker's text, or WorkersLost."""
-        body = request.model_dump_json(exclude_none=True).encode()
-        return await self._pool.do(self, body, request.num_images_per_prompt)
+    async def run(self, job: AiJob) -> AiResult:
+        """Have it done. Raises Refused with the worker's text, or WorkersLost."""
+        return await self._pool.do(self, job)
+
+    async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Its answer in chunks. Raises as `run`."""
+        yield (await self.run(job)).body
 
 
 class AiWorkerPool:
@@ -198,16 +203,16 @@ class AiWorkerPool:
 
     # The upload's side
 
-    def expects(self, task_id: int) -> tuple[Model, int] | None:
-        """The model and the number of images of a task; None for unknown and finished ones."""
+    def expects(self, task_id: int) -> AiJob | None:
+        """What a task asked for; None for unknown and finished ones."""
         task = self._tasks.get(task_id)
-        return None if task is None or task.outcome.done() else (task.model, task.images)
+        return None if task is None or task.outcome.done() else task.job
 
-    def finish(self, task_id: int, images: tuple[ImageResult, ...]) -> None:
+    def finish(self, task_id: int, result: AiResult) -> None:
         """A result came in. Unknown and finished tasks are ignored."""
         task = self._tasks.get(task_id)
         if task is not None and not task.outcome.done():
-            task.outcome.set_result(images)
+            task.outcome.set_result(result)
 
     def fail(self, task_id: int, text: str) -> None:
         """A worker says that it could not do it."""
@@ -218,7 +223,7 @@ class AiWorkerPool:
     # The gateway's side
 
     @contextmanager
-    def reserve(self, model_id: str, pipeline: Pipeline = Pipeline.TEXT_TO_IMAGE) -> Iterator[RemotePlace]:
+    def reserve(self, pipeline: Pipeline, model_id: str) -> Iterator[RemotePlace]:
         """Hold a place before payment is taken. Raises NoCapacity, also for models that no worker has."""
         model = (pipeline.value, model_id)
         worker = self._free(model)
@@ -230,10 +235,11 @@ class AiWorkerPool:
         finally:
             place.release()
 
-    async def do(self, place: RemotePlace, request: bytes, images: int) -> tuple[ImageResult, ...]:
+    async def do(self, place: RemotePlace, job: AiJob) -> AiResult:
         """Have the place's worker do it, and another one when that is lost. Raises Refused."""
-        outcome: asyncio.Future[tuple[ImageResult, ...]] = asyncio.get_running_loop().create_future()
+        outcome: asyncio.Future[AiResult] = asyncio.get_running_loop().create_future()
         outcome.add_done_callback(_retrieved)
+        request = json.dumps(job.fields, separators=(",", ":")).encode()
         ids: list[int] = []
         try:
             async with asyncio.timeout(self._longest_s):
@@ -241,7 +247,7 @@ class AiWorkerPool:
                     assert place.worker is not None
                     task_id = next(self._ids)
                     ids.append(task_id)
-                    self._tasks[task_id] = _Task(outcome, place.model, images)
+                    self._tasks[task_id] = _Task(outcome, place.model, job)
                     place.worker.outbox.put_nowait(AiTask(task_id, place.model[0], request))
                     await _first(outcome, place.worker.gone)
                     if not outcome.done():
@@ -260,9 +266,7 @@ class AiWorkerPool:
         if self._change is not None and not self._change.done():
             self._change.set_result(None)
 
-    async def _replace(
-        self, place: RemotePlace, outcome: asyncio.Future[tuple[ImageResult, ...]], *, is_last: bool
-    ) -> None:
+    async def _replace(self, place: RemotePlace, outcome: asyncio.Future[AiResult], *, is_last: bool) -> None:
         """Move the place to another worker, at once or when one can; or see the lost one's result come in.
 
         Raises WorkersLost when neither happens for `grace_s`.
@@ -289,11 +293,11 @@ class AiWorkerPool:
         return next((worker for worker in self._workers if worker.free(model) > 0), None)
 
 
-async def _first(outcome: asyncio.Future[tuple[ImageResult, ...]], other: asyncio.Future[None]) -> None:
+async def _first(outcome: asyncio.Future[AiResult], other: asyncio.Future[None]) -> None:
     await asyncio.wait((outcome, other), return_when=asyncio.FIRST_COMPLETED)
 
 
-def _retrieved(outcome: asyncio.Future[tuple[ImageResult, ...]]) -> None:
+def _retrieved(outcome: asyncio.Future[AiResult]) -> None:
     """A job that was given up does not fetch its error; that is no reason for a warning."""
     if not outcome.cancelled():
         outcome.exception()

@@ -3,16 +3,15 @@
 import logging
 import random
 import time
-from collections.abc import Sequence
 
 import httpx
 
-from livefleet.ai import ImageResult, NoCapacity, parse_text_to_image
+from livefleet.ai import AiJob, AiResult, NoCapacity, json_object, kind_of, parse_job
 from livefleet.kernel import OutsideWorld, Refused
 from livefleet.spec import Pipeline
 from livefleet.wire.ai_messages import AiTask
 from livefleet.wire.ai_models import Ai
-from livefleet.wire.ai_results import ERROR_TYPE, MULTIPART_TYPE, PROTOCOL_VERSION, encode_images
+from livefleet.wire.ai_results import ERROR_TYPE, MULTIPART_TYPE, PROTOCOL_VERSION, encode_result
 from livefleet.wire.auth import new_id
 from livefleet.wire.fetch import fetch
 from livefleet.wire.work_stats import AiStats
@@ -54,13 +53,13 @@ class AiJobRunner:
         Raises OutsideWorld when the orchestrator does not take the upload.
         """
         try:
-            model_id, images = await self._do(task)
+            model_id, result = await self._do(task)
         except Refused as error:
             log.warning("ai_task.failed", extra={"task": task.task_id, "error": error.text})
             await self.report_failure(task.task_id, task.pipeline, error.text)
             return False
         boundary = self._rng.randbytes(10).hex()
-        pieces = tuple(encode_images(images, boundary, lambda: new_id(self._rng)))
+        pieces = tuple(encode_result(result, boundary, lambda: new_id(self._rng)))
         started = time.monotonic()
         await self._post(task.task_id, task.pipeline, f"{MULTIPART_TYPE}; boundary={boundary}", pieces)
         took_s = time.monotonic() - started
@@ -71,25 +70,33 @@ class AiJobRunner:
         """Tell the orchestrator why. Raises OutsideWorld."""
         await self._post(task_id, pipeline, ERROR_TYPE, (text.encode(),))
 
-    async def _do(self, task: AiTask) -> tuple[str, Sequence[ImageResult]]:
+    async def _do(self, task: AiTask) -> tuple[str, AiResult]:
         """The model's id and what it made. Raises Refused with the text for the orchestrator."""
-        if task.input_url:
-            try:  # the pipelines here take no file, but one that cannot be had tells of a job gone wrong
-                await fetch(self._client, task.input_url, limit=_MAX_INPUT)
-            except OutsideWorld as error:
-                raise _invalid(task, str(error)) from error
-        if task.pipeline != Pipeline.TEXT_TO_IMAGE:
-            raise _invalid(task, "AI request pipeline type not supported")
+        job = await self._job_of(task)
         try:
-            request = parse_text_to_image(task.request)
-        except Refused as error:
-            raise _invalid(task, error.text) from error
-        try:
-            with self._ai.reserve(request.model_id) as place:
-                return request.model_id, await place.text_to_image(request)
+            with self._ai.reserve(job.pipeline, job.model_id) as place:
+                return job.model_id, await place.run(job)
         except NoCapacity as error:
             log.warning("ai_task.no_capacity", extra={"task": task.task_id, "model": error.model_id, "why": error.why})
             raise Refused("no workers can process job requested", status=500) from error
+
+    async def _job_of(self, task: AiTask) -> AiJob:
+        upload = None
+        if task.input_url:
+            try:
+                upload = await fetch(self._client, task.input_url, limit=_MAX_INPUT)
+            except OutsideWorld as error:
+                raise _invalid(task, str(error)) from error
+        try:
+            kind = kind_of(Pipeline(task.pipeline))
+        except ValueError:
+            raise _invalid(task, "AI request pipeline type not supported") from None
+        try:
+            return parse_job(kind, json_object(task.request), upload)
+        except ValueError as error:
+            raise _invalid(task, str(error)) from error
+        except Refused as error:
+            raise _invalid(task, error.text) from error
 
     async def _post(self, task_id: int, pipeline: str, content_type: str, pieces: tuple[bytes, ...]) -> None:
         headers = {
