@@ -9,6 +9,17 @@ ASKED_FOR = ("fault", "gpu")
 """Markers of tests that run only where the marker expression names them (`-m fault`, `-m 'video and fault'`)."""
 
 DUTIES: dict[str, tuple[str, ...]] = {
+    "ai": (
+        "component/ai",
+        "component/wire/test_ai_requests.py",
+        "component/wire/test_ai_worker_joins.py",
+        "component/wire/test_ai_worker_works.py",
+        "e2e/test_node_ai_worker.py",
+        "unit/ai",
+        "unit/wire/test_ai_results.py",
+        "unit/wire/test_ai_translate.py",
+        "unit/wire/test_ai_worker_pool.py",
+    ),
     "video": (
         "component/health",
         "component/media",
