@@ -1,4 +1,4 @@
-"""The limit that keeps hostile JSON from ending the process; a process of its own, since tests' libraries set it too."""
+"""The limit that keeps hostile JSON from ending the process, in a process of its own: libraries of tests set it too."""
 
 import subprocess
 import sys
