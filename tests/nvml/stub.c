@@ -8,6 +8,7 @@
  *   count 2
  *   gpu0.uuid GPU-...            also: name, bus, mem_total, mem_used, temp, power, util, util_mem, enc, dec,
  *   gpu0.error 15                      major, minor; error: every call on that device returns this code
+ *   gpu0.procs 17:1048576,18:na        pid:bytes of each process that computes; na: its memory is not told
  *   hang_ms 2000                 every call on a device sleeps first
  */
 #include <stdio.h>
@@ -198,4 +199,21 @@ int nvmlDeviceGetCudaComputeCapability(device_t device, int *major, int *minor) 
     *major = (int)high;
     *minor = (int)low;
     return code;
+}
+
+typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process_t;
+int nvmlDeviceGetComputeRunningProcesses_v3(device_t device, unsigned *count, process_t *out) {
+    char text[400] = "";
+    unsigned room = out ? *count : 0, found = 0;
+    int code = device_text(device, "procs", text, sizeof text);
+    if (code) return code;
+    for (char *rest = NULL, *one = strtok_r(text, ",", &rest); one; one = strtok_r(NULL, ",", &rest)) {
+        char *bytes = strchr(one, ':');
+        if (bytes && found < room)
+            out[found] = (process_t){(unsigned)atol(one), bytes[1] == 'n' ? ~0ULL : (unsigned long long)atoll(bytes + 1),
+                                     ~0u, ~0u};
+        found += bytes != NULL;
+    }
+    *count = found;
+    return found > room ? 7 : 0; /* NVML_ERROR_INSUFFICIENT_SIZE */
 }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Fault", "GpuSample", "HardwareSnapshot", "NvmlFault"]
+__all__ = ["Fault", "GpuProcess", "GpuSample", "HardwareSnapshot", "NvmlFault"]
 
 
 class Fault(StrEnum):
@@ -27,6 +27,14 @@ class NvmlFault:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that computes on a device."""
+
+    pid: int  # as the driver's process ids are; a container's own are others
+    memory_used: int | None  # bytes; None: the driver does not tell
+
+
+@dataclass(frozen=True, slots=True)
 class GpuSample:
     """One device at one moment. None: the device does not tell."""
 
@@ -38,10 +46,12 @@ class GpuSample:
     memory_total: int | None = None  # bytes
     memory_used: int | None = None  # bytes, driver's reserve included
     utilization: int | None = None  # percent of the last sampling period in which a kernel ran
+    memory_utilization: int | None = None  # percent of it in which its memory was read or written
     encoder_utilization: int | None = None  # percent
     decoder_utilization: int | None = None  # percent
     temperature_c: int | None = None
     power_mw: int | None = None
+    processes: tuple[GpuProcess, ...] | None = None
     fault: NvmlFault | None = None
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pynvml
 
-from livefleet.hardware.models import Fault, GpuSample, HardwareSnapshot, NvmlFault
+from livefleet.hardware.models import Fault, GpuProcess, GpuSample, HardwareSnapshot, NvmlFault
 
 __all__ = ["read_snapshot"]
 
@@ -70,10 +70,12 @@ def _read_gpu(index: int) -> GpuSample:
             memory_total=None if memory is None else int(memory.total),
             memory_used=None if memory is None else int(memory.used),
             utilization=None if rates is None else int(rates.gpu),
+            memory_utilization=None if rates is None else int(rates.memory),
             encoder_utilization=None if encoder is None else int(encoder[0]),
             decoder_utilization=None if decoder is None else int(decoder[0]),
             temperature_c=_temperature(handle),
             power_mw=_optional(pynvml.nvmlDeviceGetPowerUsage, handle),
+            processes=_processes(handle),
         )
     except pynvml.NVMLError as error:
         return GpuSample(index=index, uuid=uuid, fault=_fault(error))
@@ -84,6 +86,15 @@ def _temperature(handle: Any) -> int | None:
     if value is None:  # drivers before r580 know the older call only
         value = _optional(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
     return value
+
+
+def _processes(handle: Any) -> tuple[GpuProcess, ...] | None:
+    """None also where this alone is forbidden or fails: a device without a list of processes is still a device."""
+    try:
+        found = pynvml.nvmlDeviceGetComputeRunningProcesses(handle)
+    except pynvml.NVMLError:
+        return None
+    return tuple(GpuProcess(int(process.pid), process.usedGpuMemory) for process in found)
 
 
 def _optional(call: Callable[..., T], *args: Any) -> T | None:

@@ -14,12 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from livefleet.hardware import NoMemory, VramLedger
 from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
 from livefleet.media.admission import Admission, Cost, MachineLoad
 from livefleet.media.capabilities import capability_ids
 from livefleet.media.cores import busy_seconds, usable_cores
 from livefleet.media.device import Device, DeviceKind
 from livefleet.media.device_lane import READY_TIMEOUT_S, DeviceLane, Outcome, places_of, segment_deadline_s
+from livefleet.media.device_memory import TranscodingMemory
 from livefleet.media.errors import WorkerAbsent, WorkerHung, WorkerLost
 from livefleet.media.metering import CpuReading
 from livefleet.media.models import Profile, TranscodeError, TranscodeJob, TranscodeResult
@@ -68,7 +70,7 @@ class LocalTranscoder:
     A new session is taken while all sessions' measured cost stays within `max_load` of the machine's cores and of its
     device's places, and while fewer than `max_sessions` are open (None: any number). `pixel_costs`, by device id, are
     what a benchmark has found; they serve until segments have been measured. `cores` None: those of the machine, less
-    what other processes are seen to use.
+    what other processes are seen to use. `ledger`: where streams book GPUs' memory beside models; None: nowhere.
     """
 
     def __init__(
@@ -86,6 +88,7 @@ class LocalTranscoder:
         ready_timeout_s: float = READY_TIMEOUT_S,
         deadline_s: Callable[[int], float] = segment_deadline_s,
         rng: random.Random | None = None,
+        ledger: VramLedger | None = None,
     ) -> None:
         self._clock = clock
         self._run_dir = run_dir
@@ -105,6 +108,7 @@ class LocalTranscoder:
         """Segments tried a second time after their worker process was lost; for reading only."""
         self._idle = asyncio.Event()
         self._idle.set()
+        self._memory = None if ledger is None else TranscodingMemory(ledger, devices)
         self._others = None if cores is not None else OtherLoad(busy_seconds, self._cpu_times, clock.monotonic)
         rng = rng or random.Random()
         self._lanes = {
@@ -142,6 +146,8 @@ class LocalTranscoder:
         except BaseException as error:
             await self.__aexit__(type(error), error, error.__traceback__)
             raise
+        if self._memory is not None:
+            self._book_memory(self._memory)
         return self
 
     async def __aexit__(
@@ -159,6 +165,8 @@ class LocalTranscoder:
             await self._tasks.__aexit__(None, None, None)
             await self._idle.wait()  # without processes every job left fails at once
             await self._files.__aexit__(None, None, None)
+            if self._memory is not None:
+                self._memory.close()
             shutil.rmtree(self._run_dir, ignore_errors=True)
 
     @property
@@ -230,7 +238,8 @@ class LocalTranscoder:
         """Whether a new session with these profiles would be taken now; without any, one like those that are open."""
         self._drop_idle_sessions()
         wanted = pixels_per_s(profiles) if profiles else None
-        return self._takes_sessions and self._admission.room_for(wanted, self._usable()) is not None
+        device = self._admission.room_for(wanted, self._usable()) if self._takes_sessions else None
+        return device is not None and (self._memory is None or self._memory.has_room(device))
 
     def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
         """Take a session in before its first segment, so that its place is safe; whether it is in now.
@@ -241,7 +250,13 @@ class LocalTranscoder:
         if session in self._sessions:
             return True
         wanted = pixels_per_s(profiles)
-        if not self._takes_sessions or self._admission.open(session, wanted, self._usable()) is None:
+        if not self._takes_sessions:
+            return False
+        device = self._admission.open(session, wanted, self._usable())
+        if device is None:
+            return False
+        if self._memory is not None and not self._memory.take(device):
+            self._admission.close(session)
             return False
         self._sessions[session] = _Session(wanted, self._clock.monotonic())
         return True
@@ -266,6 +281,7 @@ class LocalTranscoder:
         session = self._sessions[job.session]
         async with self._counted(session):
             lane = self._lane_of(job.session)
+            await self._memory_is_there(lane.id)
             outcome = await self._with_retry(job, session, lane)
         return outcome.result
 
@@ -279,6 +295,19 @@ class LocalTranscoder:
             others.look()
             self._admission.cpu_of_others = others.cores
             await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _memory_is_there(self, device: str) -> None:
+        """Wait until models that had to leave for the device's streams have left."""
+        if self._memory is None:
+            return
+        self._book_memory(self._memory)
+        try:
+            await self._memory.ready(device)
+        except NoMemory as error:
+            raise TranscodeError("TranscoderBusy", detail=str(error)) from error
+
+    def _book_memory(self, memory: TranscodingMemory) -> None:
+        memory.follow({device.id: device.sessions for device in self._admission.load.devices}, self.worker_pids)
 
     def _cpu_times(self) -> list[CpuReading]:
         return [used for lane in self._lanes.values() if (used := lane.worker.cpu_time()) is not None]
@@ -296,6 +325,8 @@ class LocalTranscoder:
     def _close(self, session: SessionId) -> None:
         self._sessions.pop(session, None)
         self._admission.close(session)
+        if self._memory is not None:
+            self._book_memory(self._memory)
         for lane in self._lanes.values():
             lane.worker.end_session(session)
 

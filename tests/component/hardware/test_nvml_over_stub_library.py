@@ -5,7 +5,17 @@ import time
 
 import pytest
 
-from livefleet.hardware import Fault, HardwareSampler, HardwareSnapshot, read_snapshot
+from livefleet.hardware import (
+    Claim,
+    Fault,
+    GpuProcess,
+    HardwareSampler,
+    HardwareSnapshot,
+    MachineMemory,
+    MemoryReading,
+    VramLedger,
+    read_snapshot,
+)
 from livefleet.kernel import SystemClock
 
 pytestmark = pytest.mark.component
@@ -55,6 +65,51 @@ def test_snapshot__call_not_supported__is_none(nvml):
     nvml.write()
     gpu = read_snapshot(0.0).gpus[0]
     assert (gpu.encoder_utilization, gpu.power_mw, gpu.fault) == (None, None, None)
+
+
+def test_snapshot__processes__are_told_with_their_memory(nvml):
+    nvml.gpu(0, A, procs="17:1048576,18:na")
+    nvml.gpu(1, B, procs="")
+    nvml.gpu(2, "GPU-cccccccc-0000-0000-0000-000000000003")
+    some, none, untold = read_snapshot(0.0).gpus
+    assert some.processes == (GpuProcess(17, 1 << 20), GpuProcess(18, None))
+    assert none.processes == ()
+    assert (untold.processes, untold.fault) == (None, None)
+
+
+async def test_machine_memory__gpu_stops_answering__is_as_it_was_seen_last(nvml):
+    nvml.gpu(0, A, mem_used=3 << 30, procs=f"17:{1 << 30},18:{2 << 30}")
+    async with HardwareSampler(SystemClock(), every_s=1) as sampler:
+        memory = MachineMemory(sampler)
+        assert memory.of(A, {17}) is None
+        await memory.look()
+        seen = MemoryReading(24 << 30, 3 << 30, {17: 1 << 30})
+        assert memory.of(A, {17, 99}) == seen
+        nvml.gpu(0, A, error=15)
+        await memory.look()
+        assert memory.of(A, {17, 99}) == seen
+        assert memory.of(B, ()) is None
+
+
+async def test_ledger__strangers_and_a_killed_process__are_seen_through_nvml(nvml):
+    """A model's lease is handed on only when NVML lists its process no more."""
+    nvml.gpu(0, A, mem_used=14 << 30, procs=f"17:{10 << 30},500:{4 << 30}")
+    async with HardwareSampler(SystemClock(), every_s=1) as sampler:
+        ledger = VramLedger(MachineMemory(sampler), headroom=lambda _: 2 << 30)
+        await ledger.look()
+        lease = ledger.lease(A, "model", 8 << 30, claim=Claim.COLD_MODEL)
+        lease.pids.add(17)
+        book = ledger.book_of(A)
+        # It holds more than it has booked; process 500 is nobody's here.
+        assert (book.strangers, book.free_to_models) == (4 << 30, (24 - 4 - 10 - 2) << 30)
+
+        nobody_but_a_ghost = asyncio.create_task(lease.seen_free())
+        await asyncio.sleep(0.3)
+        assert not nobody_but_a_ghost.done()
+        nvml.gpu(0, A, mem_used=4 << 30, procs=f"500:{4 << 30}")
+        await asyncio.wait_for(nobody_but_a_ghost, 20)
+        lease.release()
+        assert ledger.free(A) == (24 - 4 - 2) << 30
 
 
 def test_snapshot__driver_goes_away_at_the_end__is_no_error(nvml):
