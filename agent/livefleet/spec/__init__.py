@@ -44,6 +44,7 @@ from livefleet.spec.schema import fleet_schema
 from livefleet.spec.secrets import SecretToSend
 from livefleet.spec.self_benchmark import SelfBenchmark
 from livefleet.spec.store import StoreSettings, TlsMode
+from livefleet.spec.weights import WeightsSettings
 
 __all__ = [
     "DEFAULT_DEADLINE_S",
@@ -108,6 +109,7 @@ __all__ = [
     "TicketSettings",
     "TlsMode",
     "TranscodingDuty",
+    "WeightsSettings",
     "WorkerSettings",
     "declared_prices",
     "does_media_work",

@@ -270,6 +270,8 @@ def used_names(node: NodeSpec) -> UsedNames:
         secrets.append(node.orchestrator.object_store.secret)
     if (shared := node.shared_store) is not None:
         secrets += [shared.postgres, shared.ca]
+    secrets += [model.token for model in node.models]
+    secrets += [node.duties.ai.weights.token] if node.duties.ai else []
     return UsedNames(
         tuple(sorted({use.name for use in key_uses(node)})),
         tuple(sorted({name for name in secrets if name is not None})),

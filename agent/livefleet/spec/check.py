@@ -115,9 +115,21 @@ def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say:
     if subgraph is not None and subgraph.key is not None and subgraph.key not in secrets:
         hint = did_you_mean(subgraph.key, secrets)
         yield say(("network", "subgraph", "key"), f"no secret `{subgraph.key}` under `secrets`", hint)
+    yield from _ai_names(node, secrets, say)
     if node.worker is not None and node.worker.secret not in secrets:
         hint = did_you_mean(node.worker.secret, secrets)
         yield say(("worker", "secret"), f"no secret `{node.worker.secret}` under `secrets`", hint)
+
+
+def _ai_names(node: NodeSpec, secrets: Collection[str], say: Say) -> Iterator[Problem]:
+    named: list[tuple[Trail, str | None]] = []
+    named += [(("models", index, "token"), model.token) for index, model in enumerate(node.models)]
+    if node.duties.ai is not None:
+        named.append((("duties", "ai", "weights", "token"), node.duties.ai.weights.token))
+    for path, name in named:
+        if name is not None and name not in secrets:
+            hint = did_you_mean(name, secrets) or "declare it there: a token itself never stands in a spec"
+            yield say(path, f"no secret `{name if len(name) <= 20 else name[:17] + '...'}` under `secrets`", hint)
 
 
 def _role(node: NodeSpec, say: Say) -> Iterator[Problem]:
@@ -197,14 +209,34 @@ def _models(node: NodeSpec, say: Say) -> Iterator[Problem]:
         yield say(("models",), "models are declared without the duty `ai`", hint)
     if node.duties.ai is not None and not any(model.is_local for model in node.models):
         yield say(("duties", "ai"), "the duty `ai` has no models", "list them under `models`")
-    seen: set[tuple[str, str]] = set()
+    yield from _same_models(node, say)
     for index, model in enumerate(node.models):
-        if (model.pipeline, model.model_id) in seen:
-            yield say(("models", index), f"model `{model.model_id}` is listed twice for {model.pipeline}", "keep one")
-        seen.add((model.pipeline, model.model_id))
         if not model.is_local and not takes_workers:
             hint = "give the orchestrator a `worker_secret`, or name a device here"
             yield say(("models", index, "device"), f"model `{model.model_id}` is left to workers, and none join", hint)
+        if model.device.startswith(("GPU-", "MIG-")) and node.gpus != "all" and model.device not in node.gpus:
+            message = f"model `{model.model_id}` is to run on {model.device}, which is not among `gpus`"
+            yield say(("models", index, "device"), message, "add it there, or name another")
+
+
+def _same_models(node: NodeSpec, say: Say) -> Iterator[Problem]:
+    """A model may have an entry for each place that serves it; gateways see one model with one warmth and one price."""
+    first: dict[tuple[str, str], int] = {}
+    places: set[tuple[str, ...]] = set()
+    for index, model in enumerate(node.models):
+        name = (model.pipeline, model.model_id)
+        place = (*name, model.url or model.device)
+        other = node.models[first.setdefault(name, index)]
+        if place in places:
+            message = f"model `{model.model_id}` is listed twice for {model.pipeline}"
+            yield say(("models", index), message, "keep one and raise its `capacity`, or give each its own `device`")
+        elif model.warm is not other.warm:
+            message = f"model `{model.model_id}` is declared warm and cold for {model.pipeline}"
+            yield say(("models", index), message, "make all its entries alike")
+        elif (model.price, model.gateways) != (other.price, other.gateways):
+            message = f"model `{model.model_id}` has two prices for {model.pipeline}"
+            yield say(("models", index), message, "make all its entries alike")
+        places.add(place)
 
 
 def _prices(node: NodeSpec, say: Say) -> Iterator[Problem]:

@@ -1,12 +1,15 @@
 """Roles and duties."""
 
+import operator
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
 from livefleet.spec.ai import AiDuty
 from livefleet.spec.ledger import LedgerDuty
+from livefleet.spec.memory import Memory
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import EthAddress, ListenAddress
 from livefleet.spec.object_store import NetworkText, ObjectStoreLayer, ObjectStoreSettings
@@ -53,6 +56,10 @@ class TranscodingDuty(SpecModel):
     max_load: float = Field(default=0.8, gt=0)
     """The share of the machine's cores (less what other programs use), and of each device's places, that the streams'
     measured cost may take together before new streams are refused. Above 1 promises more than there is."""
+
+    vram_headroom: Memory = Field(default=1 << 30, exclude_if=partial(operator.eq, 1 << 30))
+    """Memory of each GPU that no model gets, so that a stream that begins need not wait until one has left. Streams may
+    take more: models that are idle give way to them."""
 
     benchmark: DeclaredBenchmark = None
     """Measure the limit for `max_sessions: auto` by itself: before serving, whenever this machine as it is (driver,

@@ -1,0 +1,17 @@
+"""`livefleet export`: parts of a fleet file as other programs' files."""
+
+import click
+
+from livefleet.cli.lazy import LazyGroup
+
+__all__ = ["COMMANDS", "command"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module with a click command called `command`, one line of help)
+    "ai-models": ("livefleet.cli.exports.ai_models", "A host's models as go-livepeer's aiModels file."),
+}
+
+
+@click.group("export", cls=LazyGroup, commands_of=COMMANDS)
+def command() -> None:
+    """Parts of a fleet file as other programs' files."""
