@@ -1,6 +1,7 @@
 """What is told of models, from what is known of their runners. Pure."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -54,6 +55,11 @@ class RunnerView:
         """Requests that it could take now."""
         return self.capacity - self.in_use if self.serves else 0
 
+    @property
+    def preference(self) -> tuple[bool, bool, int]:
+        """Which of several runners of a model is asked: one with a place, loaded, with the most places."""
+        return self.free > 0, self.state is RunnerState.READY, self.free
+
 
 def advertised(runners: Iterable[RunnerView]) -> tuple[AdvertisedModel, ...]:
     """Models that some runner serves; one that is declared warm and is not loaded is not told of at all."""
@@ -71,11 +77,16 @@ def advertised(runners: Iterable[RunnerView]) -> tuple[AdvertisedModel, ...]:
 
 
 def conditions(runners: Iterable[RunnerView]) -> tuple[Condition, ...]:
-    """One `ModelWarm` a model, telling of its worst runner."""
-    return tuple(_condition(model_id, group) for (_, model_id), group in _by_model(runners))
+    """One `ModelWarm` a model, telling of its worst runner. An id that several pipelines have is told with them."""
+    models = _by_model(runners)
+    ids = Counter(model_id for (_, model_id), _ in models)
+    return tuple(
+        _condition(model_id if ids[model_id] == 1 else f"{model_id} ({pipeline})", group)
+        for (pipeline, model_id), group in models
+    )
 
 
-def _condition(model_id: str, group: Sequence[RunnerView]) -> Condition:
+def _condition(subject: str, group: Sequence[RunnerView]) -> Condition:
     worst = min(group, key=lambda r: (not r.faulty, r.state is RunnerState.READY))
     ready = sum(r.state is RunnerState.READY for r in group)
     share = f" ({ready} of {len(group)} runners answer)" if len(group) > 1 else ""
@@ -90,7 +101,7 @@ def _condition(model_id: str, group: Sequence[RunnerView]) -> Condition:
         status=status,
         reason=worst.reason,
         message=message + share,
-        subject=model_id,
+        subject=subject,
         gates_ready=any(r.declared_warm for r in group),
     )
 

@@ -1,13 +1,14 @@
 """Which declared models this node can serve, and on which device."""
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from livefleet.ai.errors import SourceMissing
 from livefleet.ai.settings import CPU
+from livefleet.ai.weight_files import folder_fault
 from livefleet.kernel import Condition, Status
 from livefleet.spec import ModelEntry
 
@@ -23,6 +24,9 @@ __all__ = [
 ]
 
 MODEL_PLACED = "ModelPlaced"
+
+_UNKNOWN_SIZE: Final = 6 << 30
+"""What a model is taken to need while nobody knows: about an SDXL in float16."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
@@ -60,16 +64,28 @@ class Source:
     location: str  # folder or hub id
     is_folder: bool  # then nothing is asked of the network
     revision: str | None
+    controlnet: str | None = None  # where an entry's further weights are; None: what the entry says itself
+    safety_checker: str | None = None
 
 
-def place(entries: Iterable[ModelEntry], gpu_uuids: Sequence[str]) -> Catalogue:
-    """Give each entry a device: its own; for `auto` the GPU with the fewest models, or the CPU where there is none."""
+def place(
+    entries: Iterable[ModelEntry],
+    gpu_uuids: Sequence[str],
+    *,
+    room: Mapping[str, int] | None = None,
+    size_of: Callable[[ModelEntry], int | None] = lambda _: None,
+) -> Catalogue:
+    """Give each entry a device: its own; for `auto` the GPU with the most room left, or the CPU where there is none.
+
+    `room`: free bytes by GPU; None: all have the same. `size_of`: bytes that an entry takes, None where nobody knows.
+    What is placed may still have to wait for memory, or for others to leave.
+    """
     placed: list[Placement] = []
     unplaced: list[Unplaced] = []
-    load = Counter(dict.fromkeys(gpu_uuids, 0))
+    left = {uuid: (room or {}).get(uuid, 0) for uuid in gpu_uuids}
     warmth: dict[tuple[str, str], bool] = {}
-    # Entries that name their device come first, so that `auto` sees what they leave.
-    for entry in sorted(entries, key=lambda e: e.device == "auto"):
+    # Entries that name their device come first, so that `auto` sees what they leave; then whoever matters more.
+    for entry in sorted(entries, key=lambda e: (e.device == "auto", -e.priority)):
         if warmth.setdefault((entry.pipeline, entry.model_id), entry.warm) is not entry.warm:
             unplaced.append(
                 Unplaced(
@@ -77,15 +93,18 @@ def place(entries: Iterable[ModelEntry], gpu_uuids: Sequence[str]) -> Catalogue:
                 )
             )
             continue
-        device = min(gpu_uuids, key=lambda uuid: load[uuid], default=CPU) if entry.device == "auto" else entry.device
-        if device != CPU and device not in load:
+        if entry.url is not None:
+            placed.append(Placement(entry, CPU, _dtype_of(entry, CPU)))  # its memory is elsewhere
+            continue
+        device = max(left, key=lambda uuid: left[uuid], default=CPU) if entry.device == "auto" else entry.device
+        if device != CPU and device not in left:
             present = ", ".join(gpu_uuids) or "none"
             unplaced.append(
                 Unplaced(entry, "DeviceMissing", f"{entry.model_id} wants GPU {device}; present GPUs: {present}")
             )
             continue
         if device != CPU:
-            load[device] += 1
+            left[device] -= size_of(entry) or _UNKNOWN_SIZE
         placed.append(Placement(entry, device, _dtype_of(entry, device)))
     return Catalogue(tuple(placed), tuple(unplaced))
 
@@ -118,13 +137,13 @@ def placement_conditions(catalogue: Catalogue) -> tuple[Condition, ...]:
 def resolve_source(entry: ModelEntry, state: Path) -> Source:
     """Where the weights are now: a folder when one is there (relative: from `state`), else a hub id.
 
-    Raises SourceMissing for a path with nothing at it, or a folder that is no diffusers pipeline.
+    Raises SourceMissing for a path with nothing at it, or a folder that the pipeline cannot load.
     """
     name = entry.source or entry.model_id
     folder = state / name
     if entry.source is not None and folder.is_dir():
-        if not (folder / "model_index.json").is_file():
-            raise SourceMissing(f"{folder} has no model_index.json: not a diffusers pipeline, or not all of it")
+        if (fault := folder_fault(entry.pipeline, folder)) is not None:
+            raise SourceMissing(fault)
         return Source(str(folder), is_folder=True, revision=None)
     if _HUB_ID.fullmatch(name):
         return Source(name, is_folder=False, revision=entry.revision)

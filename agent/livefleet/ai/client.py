@@ -1,6 +1,7 @@
 """One runner's HTTP API from the pool's side."""
 
 import json
+import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,24 +15,52 @@ from livefleet.ai.errors import RunnerHung, RunnerRefused
 from livefleet.ai.jobs import AiJob, AiResult
 from livefleet.ai.parsing import json_object
 from livefleet.ai.pipelines import kind_of
+from livefleet.ai.result_frames import CONTENT_TYPE, of_frames
+from livefleet.ai.runner_memory import RunnerMemory
+from livefleet.ai.settings import KEEP_CONNECTIONS_S
 from livefleet.ai.watch import RunnerHealth
 from livefleet.spec import Pipeline
 
 __all__ = ["RunnerClient"]
 
 _WRAPPED = frozenset({400, 401, 415, 500})
+_TOO_LARGE = "file too large; max file size is 50MB"
+_KEPT = 32
+"""Idle connections to a runner of ours; more than jobs at once are not kept either."""
 
 
 class RunnerClient:
-    """Speaks over the runner's unix socket. One connection a call: a kept one may be dead when it is needed."""
+    """Speaks to the runner at a unix socket of ours, or to any other at its base URL.
 
-    def __init__(self, socket: Path, pipeline: Pipeline, *, health_timeout_s: float, request_limit_s: float) -> None:
-        self._name = kind_of(pipeline).title
+    Connections to our own runner are kept: it closes none before we do, and a client lives no longer than the process
+    at its other end. Elsewhere it is one connection a call: a kept one may be dead when it is needed.
+    """
+
+    def __init__(
+        self,
+        where: Path | str,
+        pipeline: Pipeline,
+        *,
+        health_timeout_s: float,
+        request_limit_s: float,
+        token: str | None = None,
+    ) -> None:
+        self._kind = kind_of(pipeline)
+        self._name = self._kind.title
         self._health_timeout_s = health_timeout_s
         self._request_limit_s = request_limit_s
+        socket, url, kept = (str(where), "http://runner", _KEPT) if isinstance(where, Path) else (None, where, 0)
         self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(uds=str(socket), limits=httpx.Limits(max_keepalive_connections=0)),
-            base_url="http://runner",
+            transport=httpx.AsyncHTTPTransport(
+                uds=socket,
+                # The host's own store, where an operator puts the authority of his own network.
+                verify=ssl.create_default_context() if url.startswith("https:") else False,
+                limits=httpx.Limits(
+                    max_connections=None, max_keepalive_connections=kept, keepalive_expiry=KEEP_CONNECTIONS_S
+                ),
+            ),
+            base_url=url,
+            headers=_headers(token, framed=socket is not None),
             timeout=health_timeout_s,
         )
 
@@ -59,6 +88,23 @@ class RunnerClient:
         except (httpx.HTTPError, ValidationError):
             return ""
 
+    async def memory(self) -> RunnerMemory | None:
+        """What the runner holds; None when it does not tell, as runners that are not ours."""
+        try:
+            reply = await self._http.get("/livefleet/memory")
+            found = _Memory.model_validate_json(reply.content) if reply.is_success else None
+        except (httpx.HTTPError, ValidationError):
+            return None
+        return None if found is None else RunnerMemory(found.loaded, found.peak)
+
+    async def gpu_info(self) -> Mapping[str, Any]:
+        """The runner's GPUs as ai-runner tells of them; empty when it does not."""
+        try:
+            reply = await self._http.get("/hardware/info")
+            return _Hardware.model_validate_json(reply.content).gpu_info if reply.is_success else {}
+        except (httpx.HTTPError, ValidationError):
+            return {}
+
     async def run(self, job: AiJob) -> AiResult:
         """Have it done. Raises RunnerRefused (or RunnerHung) with the text for gateways."""
         with self._losses():
@@ -66,6 +112,8 @@ class RunnerClient:
         if reply.status_code != 200:
             raise RunnerRefused(self._wrapped(reply))
         try:
+            if reply.headers.get("content-type") == CONTENT_TYPE:
+                return of_frames(reply.content)
             return AiResult.of_data_urls(json_object(reply.content))
         except ValueError as error:
             raise RunnerRefused(f"{self._name} container sent no result: {error}") from error
@@ -77,7 +125,7 @@ class RunnerClient:
             try:
                 if reply.status_code != 200:
                     await reply.aread()
-                    raise RunnerRefused(self._wrapped(reply))
+                    raise RunnerRefused(self._wrapped(reply, streamed=True))
                 async for line in reply.aiter_lines():
                     data = line.removeprefix("data:").strip()
                     if not line.startswith("data:") or data == "[DONE]":
@@ -117,12 +165,16 @@ class RunnerClient:
         except httpx.HTTPError as error:
             raise RunnerRefused(f"{self._name} container went away during the request") from error
 
-    def _wrapped(self, reply: httpx.Response) -> str:
+    def _wrapped(self, reply: httpx.Response, *, streamed: bool = False) -> str:
         """The Go worker's wording of a runner's error."""
         code = reply.status_code
+        if streamed and code != 400:  # which gateways have to know as their client's fault
+            return f"unexpected status code: {code}"
+        if code == 413:
+            return f"{self._name} container returned 413{self._kind.too_large_colon} {_TOO_LARGE}"
         try:
             body = json.loads(reply.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             return f"{self._name} container returned {code} without a reason"
         if code in _WRAPPED:
             try:
@@ -133,6 +185,11 @@ class RunnerClient:
 
 
 _SILENT = RunnerHealth.SILENT
+
+
+def _headers(token: str | None, *, framed: bool) -> dict[str, str]:
+    accept = {"accept": CONTENT_TYPE} if framed else {}
+    return accept if token is None else accept | {"authorization": f"Bearer {token}"}
 
 
 def _form_value(value: Any) -> str:
@@ -154,6 +211,15 @@ class _Health(BaseModel):
 
 class _Version(BaseModel):
     version: str
+
+
+class _Memory(BaseModel):
+    loaded: int
+    peak: int
+
+
+class _Hardware(BaseModel):
+    gpu_info: dict[str, Any]
 
 
 class _Detail(BaseModel):

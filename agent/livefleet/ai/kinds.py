@@ -4,9 +4,9 @@ Nothing here or at the top of those files imports torch: the agent reads request
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -15,7 +15,18 @@ from livefleet.ai.settings import RunnerSettings
 from livefleet.ai.stop import Stop
 from livefleet.spec import Pipeline
 
-__all__ = ["JobFields", "Kind", "Model", "ModelId", "Prompt", "Seed", "StreamingModel", "Upload"]
+__all__ = [
+    "BatchedJob",
+    "BatchingModel",
+    "JobFields",
+    "Kind",
+    "Model",
+    "ModelId",
+    "Prompt",
+    "Seed",
+    "StreamingModel",
+    "Upload",
+]
 
 Prompt = Annotated[str, Field(max_length=8192)]
 ModelId = Annotated[str, Field(max_length=512)]
@@ -60,16 +71,34 @@ class Model(Protocol[F_contra]):
         """
         ...
 
-    def gpu_info(self) -> dict[str, Any]:
-        """What `/hardware/info` tells under `gpu_info`; empty without a GPU."""
-        ...
-
 
 class StreamingModel(Model[F_contra], Protocol[F_contra]):
     """A model that also answers bit by bit."""
 
     def stream(self, fields: F_contra, stop: Stop) -> Iterator[Mapping[str, Any]]:
         """The chunks, each a JSON object; raises as `run` does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BatchedJob(Generic[F]):
+    """One of the jobs that are computed together."""
+
+    fields: F
+    upload: bytes | None
+    seed: int
+    stop: Stop
+
+
+@runtime_checkable
+class BatchingModel(Protocol):
+    """A model that computes jobs of one `batch_key` together, in less time than one after the other."""
+
+    def run_batch(self, jobs: Sequence[BatchedJob[Any]]) -> Sequence[AiResult | Exception]:
+        """An answer for each, in their order: the same as `run` gives to it alone, or what `run` would raise.
+
+        What is raised instead goes to all of them.
+        """
         ...
 
 
@@ -97,7 +126,16 @@ class Kind(ABC, Generic[F]):
     """ai-runner's words for any other trouble of the pipeline."""
 
     dot: ClassVar[str] = "."
-    """What ends ai-runner's fixed messages; three pipelines leave it out."""
+    """What ends ai-runner's message about another model; three pipelines leave it out."""
+
+    token_dot: ClassVar[str] = "."  # noqa: S105 -- a dot
+    """What ends its message about a wrong token; llm and image-to-text leave it out."""
+
+    too_large_colon: ClassVar[str] = ":"
+    """What follows the status in the Go worker's words for too large a file; image-to-text has nothing there."""
+
+    one_failure: ClassVar[bool] = False
+    """Whether every trouble of the pipeline is `failed` with status 500, as for llm."""
 
     def fault(self, fields: F, upload: bytes | None) -> str | None:
         """ai-runner's words for what the fields' types cannot tell to be wrong, else None. Reads headers only."""
@@ -113,6 +151,10 @@ class Kind(ABC, Generic[F]):
 
     def media(self, fields: F) -> int | None:
         """How many pictures, films or sounds come back; None: not known before."""
+        return None
+
+    def batch_key(self, fields: F, upload: bytes | None) -> Hashable | None:
+        """Jobs of equal keys may be computed together by a BatchingModel. None: each alone."""
         return None
 
     def streams(self, fields: F) -> bool:

@@ -1,24 +1,34 @@
-"""All models of a node: one runner a placement, capacity counted here."""
+"""All models of a node: one runner a placement, places and memory counted here."""
 
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from livefleet.ai.advertising import AdvertisedModel, advertised, conditions
-from livefleet.ai.catalogue import Placement
+from livefleet.ai.catalogue import Placement, Source, resolve_source
 from livefleet.ai.errors import NoCapacity
+from livefleet.ai.external_model import ExternalModel
 from livefleet.ai.jobs import AiJob, AiResult
-from livefleet.ai.warm_model import WarmModel
+from livefleet.ai.model_account import ModelAccount
+from livefleet.ai.model_records import ModelRecords
+from livefleet.ai.ollama import OllamaModel, is_ollama
+from livefleet.ai.pool_snapshot import PoolSnapshot
+from livefleet.ai.served import Served
+from livefleet.ai.warm_model import SourceOf, WarmModel
 from livefleet.ai.watch import WatchLimits
+from livefleet.hardware import UncountedMemory, VramLedger
 from livefleet.kernel import BadInput, ConditionBoard
 from livefleet.spec import Pipeline
 
-__all__ = ["AiPool", "Reservation"]
+__all__ = ["COLD_PATIENCE_S", "AiPool", "Reservation"]
+
+COLD_PATIENCE_S = 30.0
+"""How long a request may wait for a cold model where nothing else is declared."""
 
 _LONGEST_SOCKET_PATH = 107  # bytes in sockaddr_un, less the closing zero
 
@@ -26,22 +36,31 @@ _LONGEST_SOCKET_PATH = 107  # bytes in sockaddr_un, less the closing zero
 class Reservation:
     """A place for one request on one runner, held until the block that reserved it ends."""
 
-    def __init__(self, model: WarmModel) -> None:
-        self._model = model
+    def __init__(self, account: ModelAccount) -> None:
+        self._account = account
 
     async def run(self, job: AiJob) -> AiResult:
-        """Have it done. Raises RunnerRefused with the text for gateways. Cancelling stops the computing."""
-        return await self._model.run_job(job)
+        """Have it done. Raises RunnerRefused with the text for gateways, NoCapacity where memory lacks.
 
-    def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Its answer in chunks. Raises RunnerRefused; closing it stops the computing."""
-        return self._model.stream_job(job)
+        Cancelling stops the computing.
+        """
+        with self._account.counted(job):
+            return await self._account.served.run_job(job)
+
+    async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
+        """Its answer in chunks. Raises as `run`; closing it stops the computing."""
+        with self._account.counted(job):
+            async with aclosing(self._account.served.stream_job(job)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
 
 class AiPool:
     """Starts and watches the runners while entered. One event loop's property.
 
-    Raises BadInput for a run folder whose path is too long to hold sockets.
+    `ledger` None: memory is not counted. `source_of` None: weights are in a folder or are fetched by the runner itself.
+    `tokens`: the secrets' texts of entries with a `url`, by the secret's name. What is measured of models is kept in
+    `state_folder`. Raises BadInput for a run folder whose path is too long to hold sockets.
     """
 
     def __init__(
@@ -53,27 +72,51 @@ class AiPool:
         board: ConditionBoard,
         rng: random.Random,
         request_timeout_s: float,
+        cold_patience_s: float = COLD_PATIENCE_S,
         limits: WatchLimits | None = None,
         cpu_threads: int | None = None,
+        ledger: VramLedger | None = None,
+        source_of: SourceOf | None = None,
+        tokens: Mapping[str, str] | None = None,
     ) -> None:
         self._run_dir = run_dir
         self._board = board
         self._stack = AsyncExitStack()
+        self._listeners: list[Callable[[], None]] = []
+        self._ledger = ledger or VramLedger(UncountedMemory())
         # Half the cores: the front door and transcoding have to stay quick beside a model on the CPU.
         threads = cpu_threads or max(1, (os.cpu_count() or 1) // 2)
-        self._models = [
-            WarmModel(
+        records = ModelRecords(state_folder)
+
+        async def from_folder(placement: Placement) -> Source:
+            return resolve_source(placement.entry, state_folder)
+
+        def served(number: int, placement: Placement) -> Served:
+            token = placement.entry.token
+            if placement.entry.url is not None:
+                of_kind = OllamaModel if is_ollama(placement.entry) else ExternalModel
+                return of_kind(
+                    placement,
+                    token=None if token is None else (tokens or {})[token],
+                    request_timeout_s=request_timeout_s,
+                    rng=rng,
+                    on_change=self._report,
+                )
+            return WarmModel(
                 placement,
                 socket=_socket_path(run_dir, number),
-                state_folder=state_folder,
+                source_of=source_of or from_folder,
+                ledger=self._ledger,
+                records=records,
                 request_timeout_s=request_timeout_s,
+                cold_patience_s=cold_patience_s,
                 cpu_threads=threads,
                 limits=limits or WatchLimits(),
                 rng=rng,
                 on_change=self._report,
             )
-            for number, placement in enumerate(placements)
-        ]
+
+        self._accounts = [ModelAccount(served(*numbered)) for numbered in enumerate(placements)]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -95,6 +138,10 @@ class AiPool:
         """What can be asked for now."""
         return advertised(model.view() for model in self._models)
 
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call it whenever a model's state changes, at once; it must not block. `advertised` tells what is."""
+        self._listeners.append(listener)
+
     def runner_pids(self) -> dict[str, tuple[int, ...]]:
         """Processes by model id, for /status."""
         pids: dict[str, tuple[int, ...]] = {}
@@ -103,33 +150,48 @@ class AiPool:
                 pids[model.placement.entry.model_id] = (*pids.get(model.placement.entry.model_id, ()), model.pid)
         return pids
 
+    def snapshot(self) -> PoolSnapshot:
+        """Everything that is known of the models and their devices now."""
+        devices = dict.fromkeys(m.placement.device for m in self._models if isinstance(m, WarmModel))
+        return PoolSnapshot(
+            models=tuple(account.snapshot() for account in self._accounts),
+            devices=tuple(self._ledger.book_of(device) for device in devices),
+        )
+
     @contextmanager
     def reserve(self, pipeline: Pipeline, model_id: str) -> Iterator[Reservation]:
-        """Hold a place before payment is taken. Raises NoCapacity, also for models that are not served here."""
-        asked = [
-            m for m in self._models if (m.placement.entry.pipeline, m.placement.entry.model_id) == (pipeline, model_id)
-        ]
+        """Hold a place before payment is taken. Raises NoCapacity, also for models that are not served here.
+
+        A place on a cold model is held only where loading takes no longer than gateways wait and its memory is there.
+        """
+        asked = [account for account in self._accounts if account.is_of(pipeline, model_id)]
         if not asked:
             raise NoCapacity(model_id, "no such model here")
-        best = max(asked, key=lambda model: model.view().free)
-        if best.view().free <= 0:
-            raise NoCapacity(
-                model_id, "; ".join(f"{v.state}, {v.in_use} of {v.capacity} in use" for v in map(WarmModel.view, asked))
-            )
-        best.in_use += 1
+        best = max(asked, key=lambda account: account.served.view().preference)
+        if best.served.view().free <= 0:
+            views = [account.served.view() for account in asked]
+            raise NoCapacity(model_id, "; ".join(f"{v.state}, {v.in_use} of {v.capacity} in use" for v in views))
+        best.admit()
+        best.served.in_use += 1
         try:
             yield Reservation(best)
         finally:
-            best.in_use -= 1
+            best.served.in_use -= 1
 
     async def run(self, job: AiJob) -> AiResult:
         """Reserve and do. Raises NoCapacity, RunnerRefused; both carry the wire's text and status."""
         with self.reserve(job.pipeline, job.model_id) as place:
             return await place.run(job)
 
+    @property
+    def _models(self) -> list[Served]:
+        return [account.served for account in self._accounts]
+
     def _report(self) -> None:
         for condition in conditions(model.view() for model in self._models):
             self._board.report(condition)
+        for listener in self._listeners:
+            listener()
 
 
 def _socket_path(run_dir: Path, number: int) -> Path:

@@ -13,7 +13,7 @@ from livefleet.ai.errors import RunnerLost
 from livefleet.ai.settings import CPU, RunnerSettings
 from livefleet.ai.watch import WatchLimits
 
-__all__ = ["RunnerProcess", "runner_environment", "running"]
+__all__ = ["RunnerProcess", "model_environment", "runner_environment", "running"]
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +66,7 @@ class RunnerProcess:
 @asynccontextmanager
 async def running(settings: RunnerSettings, *, offline: bool, limits: WatchLimits) -> AsyncIterator[RunnerProcess]:
     """A runner for as long as the block lasts. It ends with the block, and with this process however that ends."""
+    assert settings.socket is not None
     settings.socket.unlink(missing_ok=True)
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-P", "-m", "livefleet.ai.runner",
@@ -90,8 +91,14 @@ async def running(settings: RunnerSettings, *, offline: bool, limits: WatchLimit
 
 def runner_environment(settings: RunnerSettings, own: Mapping[str, str], *, offline: bool) -> dict[str, str]:
     """The environment of a runner: little of ours, its one device, and no network when the weights are in a folder."""
+    passed_on = {name: own[name] for name in _PASSED_ON if name in own}
+    return passed_on | model_environment(settings, offline=offline)
+
+
+def model_environment(settings: RunnerSettings, *, offline: bool) -> dict[str, str]:
+    """What the libraries that load models have to find in their environment before they are imported."""
     threads = str(settings.cpu_threads)
-    environment = {name: own[name] for name in _PASSED_ON if name in own} | {
+    environment = {
         "CUDA_VISIBLE_DEVICES": "" if settings.device == CPU else settings.device,
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,

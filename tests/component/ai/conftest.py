@@ -11,12 +11,26 @@ from livefleet.ai import AiPool, Placement
 from livefleet.kernel import ConditionBoard, SystemClock
 from tests.builders.ai import PATIENT
 
+_WRITE_ALL = """
+import sys
+from pathlib import Path
+from livefleet.ai.tiny import TINY_MODELS
+for kind, write in TINY_MODELS.items():
+    write(Path(sys.argv[1]) / kind)
+"""
+
 
 @pytest.fixture(scope="session")
-def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "tiny"
-    subprocess.run([sys.executable, "-m", "livefleet.ai.tiny", str(folder)], check=True, timeout=240)
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of each kind of `TINY_MODELS`; most of the time it takes is one import of torch."""
+    folder = tmp_path_factory.mktemp("models")
+    subprocess.run([sys.executable, "-c", _WRITE_ALL, str(folder)], check=True, timeout=240)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_models: Path) -> Path:
+    return tiny_models / "text-to-image"
 
 
 @pytest.fixture
@@ -34,6 +48,7 @@ def a_pool(tmp_path: Path, board: ConditionBoard) -> Callable[..., AiPool]:
             board=board,
             rng=random.Random(1),
             request_timeout_s=request_timeout_s,
+            cold_patience_s=180,
             limits=limits,
             cpu_threads=1,
         )

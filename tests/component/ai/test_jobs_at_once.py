@@ -6,7 +6,8 @@ import pytest
 
 from tests.builders.ai import runner_settings
 
-pytestmark = pytest.mark.component
+# diffusers warns of what it will drop some day.
+pytestmark = [pytest.mark.component, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 
 def test_pipelines__prompts_at_the_same_time__each_gets_the_padding_it_asked_for(tiny_model):

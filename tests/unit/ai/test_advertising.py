@@ -57,3 +57,18 @@ def test_conditions__one_of_two_lost__tells_of_the_worst():
     (condition,) = conditions([a_view(), a_view(state=RunnerState.LOST, faulty=True, reason="RunnerDied", message="x")])
     assert (condition.status, condition.reason) == (Status.FALSE, "RunnerDied")
     assert "1 of 2 runners answer" in condition.message
+
+
+def test_conditions__one_id_in_two_pipelines__neither_hides_the_other():
+    found = conditions([a_view(), a_view(pipeline="llm", state=RunnerState.LOST, faulty=True)])
+    assert {c.subject: c.status for c in found} == {
+        f"{MODEL_ID} (text-to-image)": Status.TRUE,
+        f"{MODEL_ID} (llm)": Status.FALSE,
+    }
+
+
+def test_preference__several_runners__a_loaded_one_with_a_place_comes_first():
+    cold = a_view(declared_warm=False, state=RunnerState.COLD, capacity=9)
+    full, free = a_view(in_use=1), a_view(capacity=2, in_use=1)
+    assert max([cold, full, free], key=lambda view: view.preference) is free
+    assert max([cold, full], key=lambda view: view.preference) is cold

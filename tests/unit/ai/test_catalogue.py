@@ -32,6 +32,22 @@ def test_place__auto_with_gpus__spreads_over_what_named_devices_leave():
     assert catalogue.unplaced == ()
 
 
+def test_place__auto_with_unequal_gpus__goes_where_most_room_is_left_the_dearest_first():
+    entries = [
+        an_entry(model_id="a/small", device="auto", memory="2 GiB"),
+        an_entry(model_id="a/large", device="auto", memory="20 GiB", priority=1),
+        an_entry(model_id="a/next", device="auto", memory="1 GiB"),
+    ]
+    catalogue = place(entries, [ONE, TWO], room={ONE: 8 << 30, TWO: 23 << 30}, size_of=lambda entry: entry.memory)
+    assert devices(catalogue) == {"a/large": TWO, "a/small": ONE, "a/next": ONE}
+
+
+def test_place__served_elsewhere__takes_no_room_here():
+    entries = [an_entry(model_id="a/away", device="auto", url="http://runner:8000", warm=True)]
+    entries += [an_entry(model_id=f"a/{n}", device="auto") for n in range(2)]
+    assert devices(place(entries, [ONE, TWO])) == {"a/away": "cpu", "a/0": ONE, "a/1": TWO}
+
+
 def test_place__dtype_declared__is_kept():
     assert place([an_entry(dtype="bfloat16")], []).placed[0].dtype == "bfloat16"
 

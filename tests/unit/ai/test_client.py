@@ -7,6 +7,7 @@ import pytest
 
 from livefleet.ai.client import RunnerClient
 from livefleet.ai.errors import RunnerHung, RunnerRefused
+from livefleet.ai.runner_memory import RunnerMemory
 from livefleet.ai.watch import RunnerHealth
 from livefleet.spec import Pipeline
 from tests.builders.ai import a_job
@@ -35,6 +36,14 @@ def a_client(answer: httpx.Response | Exception) -> RunnerClient:
         (httpx.Response(500, json={"detail": {"msg": "Out of memory."}}), "returned 500: Out of memory."),
         (httpx.Response(422, json={"detail": [{"loc": ["body"]}]}), 'returned 422: {"detail":[{"loc":["body"]}]}'),
         (httpx.Response(400, json={"detail": "text"}), 'returned 400: {"detail":"text"}'),
+        (httpx.Response(401, json={"detail": {"msg": "Invalid bearer token."}}), "returned 401: Invalid bearer token."),
+        (httpx.Response(413, json={"detail": {"msg": "x"}}), "returned 413: file too large; max file size is 50MB"),
+        (httpx.Response(413, text="x"), "returned 413: file too large; max file size is 50MB"),
+        (
+            httpx.Response(415, json={"detail": {"msg": "Unsupported audio format or malformed file."}}),
+            "returned 415: Unsupported audio format or malformed file.",
+        ),
+        (httpx.Response(500, text="[" * 100_000), "returned 500 without a reason"),
         (httpx.Response(502, text="Bad Gateway"), "returned 502 without a reason"),
         (httpx.Response(200, text="nonsense"), "sent no result"),
         (httpx.ReadError("reset"), "went away during the request"),
@@ -69,3 +78,64 @@ async def test_client__no_answer_in_time__is_hung():
 async def test_health__any_answer__has_a_meaning(answer: httpx.Response | Exception, health: RunnerHealth):
     async with a_client(answer) as client:
         assert await client.health() is health
+
+
+@pytest.mark.parametrize(
+    ("answer", "memory"),
+    [
+        (httpx.Response(200, json={"loaded": 5, "peak": 7}), RunnerMemory(5, 7)),
+        # ai-runner's containers know no such path.
+        (httpx.Response(404, json={"detail": "Not Found"}), None),
+        (httpx.Response(200, json={"loaded": "much"}), None),
+        (httpx.ConnectError("refused"), None),
+    ],
+)
+async def test_memory__any_answer__has_a_meaning(answer: httpx.Response | Exception, memory: RunnerMemory | None):
+    async with a_client(answer) as client:
+        assert await client.memory() == memory
+
+
+@pytest.mark.parametrize(
+    ("answer", "gpus"),
+    [
+        (httpx.Response(200, json={"gpu_info": {"0": {"id": "GPU-1"}}}), {"0": {"id": "GPU-1"}}),
+        (httpx.Response(200, json={"gpu_info": None}), {}),
+        (httpx.Response(500), {}),
+        (httpx.ReadTimeout("late"), {}),
+    ],
+)
+async def test_gpu_info__any_answer__has_a_meaning(answer: httpx.Response | Exception, gpus: dict):
+    async with a_client(answer) as client:
+        assert await client.gpu_info() == gpus
+
+
+EVENTS = {"content-type": "text/event-stream"}
+
+
+async def taken(answer: httpx.Response | Exception) -> list:
+    async with a_client(answer) as client:
+        return [chunk async for chunk in client.stream(a_job())]
+
+
+async def test_stream__to_its_end__is_the_chunks_alone():
+    text = 'data: {"choices":[1]}\n\n: keep alive\n\nevent: x\ndata:{"choices":[2]}\n\ndata: [DONE]\n\n'
+    assert await taken(httpx.Response(200, text=text, headers=EVENTS)) == [{"choices": [1]}, {"choices": [2]}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (httpx.Response(500, json={"detail": {"msg": "x"}}), "unexpected status code: 500"),
+        (httpx.Response(413), "unexpected status code: 413"),
+        (httpx.Response(200, text='data: {"error":"bad luck"}\n\n', headers=EVENTS), "container failed: bad luck"),
+        (
+            httpx.Response(400, json={"detail": {"msg": "too long"}}),
+            "text-to-image container returned 400: too long",
+        ),
+        (httpx.Response(200, text="data: {\n\n", headers=EVENTS), "container sent a broken chunk"),
+        (httpx.ReadError("reset"), "container went away during the request"),
+    ],
+)
+async def test_stream__runner_fails__is_wrapped(answer: httpx.Response | Exception, text: str):
+    with pytest.raises(RunnerRefused, match=text):
+        await taken(answer)

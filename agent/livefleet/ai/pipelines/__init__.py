@@ -9,7 +9,17 @@ from livefleet.spec import Pipeline
 
 __all__ = ["SERVED", "kind_of"]
 
-SERVED: tuple[Pipeline, ...] = (Pipeline.TEXT_TO_IMAGE,)
+SERVED: tuple[Pipeline, ...] = (
+    Pipeline.TEXT_TO_IMAGE,
+    Pipeline.IMAGE_TO_IMAGE,
+    Pipeline.IMAGE_TO_VIDEO,
+    Pipeline.UPSCALE,
+    Pipeline.AUDIO_TO_TEXT,
+    Pipeline.SEGMENT_ANYTHING_2,
+    Pipeline.LLM,
+    Pipeline.IMAGE_TO_TEXT,
+    Pipeline.TEXT_TO_SPEECH,
+)
 """What a runner of ours can load, in the order of the wire's numbers."""
 
 

@@ -4,7 +4,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from livefleet.ai.errors import OutOfMemory
 from livefleet.ai.settings import CPU, RunnerSettings
@@ -23,29 +23,28 @@ class OnDevice:
         import torch
 
         torch.set_num_threads(settings.cpu_threads)
-        self._uuid = settings.device
         # The process sees exactly one GPU, the declared one.
         self.device = torch.device(CPU if settings.device == CPU else "cuda:0")
         self.dtype: torch.dtype = getattr(torch, settings.dtype)
 
-    def gpu_info(self) -> dict[str, Any]:
-        """The GPU as CUDA sees it now."""
+    def reserved(self) -> int | None:
+        """Bytes of the GPU that torch holds now; None on a CPU."""
         import torch
 
-        if self.device.type == CPU:
-            return {}
-        properties = torch.cuda.get_device_properties(self.device)
-        free, total = torch.cuda.mem_get_info(self.device)
-        return {
-            "0": {
-                "id": self._uuid,
-                "name": properties.name,
-                "memory_total": total,
-                "memory_free": free,
-                "major": properties.major,
-                "minor": properties.minor,
-            }
-        }
+        return None if self.device.type == CPU else torch.cuda.memory_reserved(self.device)
+
+    def peak_reserved(self) -> int | None:
+        """The most since `forget_peak`."""
+        import torch
+
+        return None if self.device.type == CPU else torch.cuda.max_memory_reserved(self.device)
+
+    def forget_peak(self) -> None:
+        """Count the most from now on."""
+        import torch
+
+        if self.device.type != CPU:
+            torch.cuda.reset_peak_memory_stats(self.device)
 
 
 @contextmanager
@@ -57,6 +56,13 @@ def memory_errors() -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         torch.cuda.empty_cache()
+        raise OutOfMemory(str(error)) from error
+    except MemoryError as error:
+        raise OutOfMemory("the host's memory did not suffice") from error
+    except RuntimeError as error:
+        # torch has no class of its own for a CPU's memory.
+        if "can't allocate memory" not in str(error):
+            raise
         raise OutOfMemory(str(error)) from error
 
 

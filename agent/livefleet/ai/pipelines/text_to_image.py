@@ -1,36 +1,26 @@
-"""Text to image through diffusers."""
-# diffusers annotates half of its functions.
-# mypy: disable-error-code="no-untyped-call"
+"""Text to image through diffusers: Stable Diffusion, SDXL its turbo and lightning kin, and what else Auto knows."""
 
-import copy
-import inspect
-import io
-import queue
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from livefleet.ai.jobs import AiResult, Media
-from livefleet.ai.kinds import JobFields, Kind, ModelId, Prompt, Seed
-from livefleet.ai.pipelines.device import OnDevice, generator, memory_errors
+from livefleet.ai.jobs import AiResult
+from livefleet.ai.kinds import BatchedJob, JobFields, Kind, ModelId, Prompt, Seed
+from livefleet.ai.pipelines.diffusion import Diffusion
+from livefleet.ai.pipelines.distilled import Lightning, Turbo, distillation_of
+from livefleet.ai.pipelines.lora_request import lora_strengths
+from livefleet.ai.pipelines.picture_kinds import Guidance, Side, Steps, not_by_eight
 from livefleet.ai.settings import CPU, RunnerSettings
 from livefleet.ai.stop import Stop
 from livefleet.spec import Pipeline
 
-__all__ = ["KIND", "MAX_IMAGES", "MAX_SIDE", "MAX_STEPS"]
-
-MAX_SIDE = 2048
-"""Largest height or width in pixels."""
-
-MAX_STEPS = 100
-"""Most denoising steps. Gateways pay by the pixel, not by the step, so this bounds what a paid pixel can cost us."""
+__all__ = ["KIND", "MAX_IMAGES"]
 
 MAX_IMAGES = 8
 """Most images of one request."""
 
-_Side = Annotated[int, Field(ge=8, le=MAX_SIDE)]
+_MOST_PROMPTS = 3  # prompt, prompt_2 and prompt_3: no pipeline takes more
 
 
 class RunnerTextToImage(JobFields):
@@ -39,21 +29,21 @@ class RunnerTextToImage(JobFields):
     prompt: Prompt
     model_id: ModelId = ""
     loras: Prompt = ""
-    height: _Side = 576
-    width: _Side = 1024
-    guidance_scale: Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)] = 7.5
+    height: Side = 576
+    width: Side = 1024
+    guidance_scale: Guidance = 7.5
     negative_prompt: Prompt = ""
     safety_check: bool = True
     seed: Seed | None = None
-    num_inference_steps: Annotated[int, Field(ge=1, le=MAX_STEPS)] = 50
+    num_inference_steps: Steps = 50
     num_images_per_prompt: Annotated[int, Field(ge=1, le=MAX_IMAGES)] = 1
 
 
 class TextToImageRequest(RunnerTextToImage):
     """A request as an orchestrator takes it. An omitted size is 512x512, which is what gateways are billed for."""
 
-    height: _Side = 512
-    width: _Side = 512
+    height: Side = 512
+    width: Side = 512
 
 
 class TextToImage(Kind[RunnerTextToImage]):
@@ -67,14 +57,14 @@ class TextToImage(Kind[RunnerTextToImage]):
     failed = "Text-to-image pipeline error."
 
     def fault(self, fields: RunnerTextToImage, upload: bytes | None) -> str | None:
-        """An empty prompt, LoRAs, and sizes that no diffusion model can make."""
+        """An empty prompt, unreadable LoRAs, and sizes that no diffusion model can make."""
         if not fields.prompt:
             return "Prompt must be provided."
-        if fields.loras not in {"", "{}"}:
-            return "LoRAs are not served by this runner."
-        if fields.height % 8 or fields.width % 8:
-            return f"`height` and `width` have to be divisible by 8 but are {fields.height} and {fields.width}."
-        return None
+        try:
+            lora_strengths(fields.loras)
+        except ValueError as error:
+            return str(error)
+        return not_by_eight(fields.height, fields.width)
 
     def units(self, fields: RunnerTextToImage, upload: bytes | None) -> int:
         """Output pixels of all images."""
@@ -87,6 +77,13 @@ class TextToImage(Kind[RunnerTextToImage]):
     def media(self, fields: RunnerTextToImage) -> int:
         """One file an image."""
         return fields.num_images_per_prompt
+
+    def batch_key(self, fields: RunnerTextToImage, upload: bytes | None) -> Hashable | None:
+        """One image in one text; what is no text and no seed is alike."""
+        if fields.num_images_per_prompt > 1 or "|" in fields.prompt + fields.negative_prompt:
+            return None
+        own = {"prompt", "negative_prompt", "seed", "model_id"}
+        return (bool(fields.negative_prompt), *sorted(fields.model_dump(exclude=own).items()))
 
     def proof(self, settings: RunnerSettings) -> tuple[RunnerTextToImage, None]:
         """One small image in two steps."""
@@ -102,108 +99,52 @@ class TextToImage(Kind[RunnerTextToImage]):
 KIND = TextToImage()
 
 
-class TextToImageModel(OnDevice):
-    """One set of weights, and as many pipelines over it as there may be jobs at once.
-
-    A diffusers pipeline keeps the state of a job in its scheduler, and a tokenizer keeps the padding that it was last
-    asked for: two jobs at once share neither. Weights are only read.
-    """
+class TextToImageModel(Diffusion):
+    """The loaded model."""
 
     def __init__(self, settings: RunnerSettings) -> None:
         """Load the weights; takes seconds to minutes. Raises whatever diffusers does."""
         from diffusers import AutoPipelineForText2Image
-        from diffusers.utils import logging as diffusers_logging
 
-        super().__init__(settings)
-        diffusers_logging.disable_progress_bar()
-        first = AutoPipelineForText2Image.from_pretrained(
-            settings.source, revision=settings.revision, dtype=self.dtype
-        ).to(self.device)
-        self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        for _ in range(settings.capacity):
-            scheduler = type(first.scheduler).from_config(first.scheduler.config)
-            parts = {**first.components, **_own_tokenizers(first), "scheduler": scheduler}
-            pipeline = type(first)(**parts, **_flags_of(first))
-            pipeline.set_progress_bar_config(disable=True)
-            self._free.put(pipeline)
+        self._distilled = distillation_of(settings.model_id)
+        super().__init__(settings, AutoPipelineForText2Image)
 
     def run(self, fields: RunnerTextToImage, upload: bytes | None, seed: int, stop: Stop) -> AiResult:
         """Make the images one after another, image n with `seed + n`."""
-        stop.check()
-        images, media = [], {}
-        with self._a_pipeline() as pipeline, _safety_check(pipeline, wanted=fields.safety_check), memory_errors():
-            for number in range(fields.num_images_per_prompt):
-                png, nsfw = self._one(pipeline, fields, seed + number, stop)
-                place = str(number)
-                media[place] = Media(png, "image/png")
-                images.append({"url": place, "seed": seed + number, "nsfw": nsfw})
-        return AiResult({"images": images}, media)
+        seeds = range(seed, seed + fields.num_images_per_prompt)
+        arguments = self._arguments(fields)
+        return self._pictures(arguments, seeds, stop, loras=fields.loras, safety_check=fields.safety_check)
 
-    @contextmanager
-    def _a_pipeline(self) -> Iterator[Any]:
-        pipeline = self._free.get()
-        try:
-            yield pipeline
-        finally:
-            self._free.put(pipeline)
+    def run_batch(self, jobs: Sequence[BatchedJob[RunnerTextToImage]]) -> list[AiResult]:
+        """Make one image a job, all at once. Their pixels may differ in the last bit from what `run` makes."""
+        first = jobs[0].fields
+        arguments = self._arguments(first) | {"prompt": [job.fields.prompt for job in jobs]}
+        if first.negative_prompt:
+            arguments["negative_prompt"] = [job.fields.negative_prompt for job in jobs]
+        return self._pictures_together(arguments, jobs, loras=first.loras, safety_check=first.safety_check)
 
-    def _one(self, pipeline: Any, fields: RunnerTextToImage, seed: int, stop: Stop) -> tuple[bytes, bool]:
-        output = pipeline(
-            prompt=fields.prompt,
-            height=fields.height,
-            width=fields.width,
-            guidance_scale=fields.guidance_scale,
-            num_inference_steps=fields.num_inference_steps,
-            generator=generator(seed),
-            **_optional(pipeline, fields, stop),
-        )
-        png = io.BytesIO()
-        output.images[0].save(png, format="PNG")
-        verdicts = getattr(output, "nsfw_content_detected", None)
-        return png.getvalue(), bool(verdicts and verdicts[0])
+    def _arguments(self, fields: RunnerTextToImage) -> dict[str, Any]:
+        arguments: dict[str, Any] = {
+            "height": fields.height,
+            "width": fields.width,
+            "guidance_scale": fields.guidance_scale,
+            "num_inference_steps": fields.num_inference_steps,
+            **_prompts("prompt", fields.prompt, self._taken),
+        }
+        if fields.negative_prompt:
+            arguments |= _prompts("negative_prompt", fields.negative_prompt, self._taken)
+        match self._distilled:
+            case Turbo():
+                arguments["guidance_scale"] = 0.0
+            case Lightning(steps=steps):
+                arguments |= {"guidance_scale": 0.0, "num_inference_steps": steps}
+        return arguments
 
 
-def _optional(pipeline: Any, fields: RunnerTextToImage, stop: Stop) -> dict[str, Any]:
-    """What some pipelines do not take."""
-    taken = inspect.signature(pipeline.__call__).parameters
-    optional: dict[str, Any] = {}
-    if fields.negative_prompt:
-        optional["negative_prompt"] = fields.negative_prompt
-    if "callback_on_step_end" in taken:
-        optional["callback_on_step_end"] = _checking(stop)
-    return optional
-
-
-def _checking(stop: Stop) -> Callable[..., dict[str, Any]]:
-    def at_step_end(_pipeline: Any, _step: int, _timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
-        stop.check()
-        return tensors
-
-    return at_step_end
-
-
-def _own_tokenizers(pipeline: Any) -> dict[str, Any]:
-    from transformers import PreTrainedTokenizerBase
-
-    return {n: copy.deepcopy(p) for n, p in pipeline.components.items() if isinstance(p, PreTrainedTokenizerBase)}
-
-
-def _flags_of(pipeline: Any) -> dict[str, Any]:
-    """Constructor arguments of a pipeline that are settings, not parts."""
-    taken = inspect.signature(type(pipeline).__init__).parameters
-    parts = pipeline.components
-    return {name: value for name, value in pipeline.config.items() if name in taken and name not in parts}
-
-
-@contextmanager
-def _safety_check(pipeline: Any, *, wanted: bool) -> Iterator[None]:
-    """Leave the pipeline's own check on or off for one job; a pipeline without one has none to leave on."""
-    checker = getattr(pipeline, "safety_checker", None)
-    if wanted or checker is None:
-        yield
-        return
-    pipeline.safety_checker = None
-    try:
-        yield
-    finally:
-        pipeline.safety_checker = checker
+def _prompts(name: str, text: str, taken: frozenset[str]) -> dict[str, str]:
+    """A text of several parts, `a|b`, is one for each text encoder, where the pipeline takes more than one."""
+    parts = [part.strip() for part in text.split("|", _MOST_PROMPTS - 1) if part.strip()]
+    names = [name, *(f"{name}_{number}" for number in range(2, len(parts) + 1))]
+    if not parts or not taken.issuperset(names):
+        return {name: text}
+    return dict(zip(names, parts, strict=True))

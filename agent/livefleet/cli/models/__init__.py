@@ -1,0 +1,19 @@
+"""`livefleet models`: the models of the node on this machine."""
+
+import click
+
+from livefleet.cli.lazy import LazyGroup
+
+__all__ = ["COMMANDS", "command"]
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    # name: (module with a click command called `command`, one line of help)
+    "bench": ("livefleet.cli.models.bench", "Load models and time them: seconds, memory, units a second."),
+    "list": ("livefleet.cli.models.list", "Declared models: their files here, and whether they are warm."),
+    "pull": ("livefleet.cli.models.pull", "Fetch models' files, resumed and checked by hash."),
+}
+
+
+@click.group(cls=LazyGroup, commands_of=COMMANDS)
+def command() -> None:
+    """The models of the node on this machine."""
