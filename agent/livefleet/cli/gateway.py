@@ -9,6 +9,8 @@ from typing import Any
 import click
 from rich.table import Table
 
+from livefleet.cli.gateway_ai import ai
+from livefleet.cli.gateway_options import payer_of, paying_options
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode
 
@@ -26,20 +28,12 @@ def command() -> None:
     """
 
 
-def _shared(function: Any) -> Any:
-    for option in (
-        click.option("--orchestrator", required=True, metavar="URL", help="https://host:port of the front door."),
-        click.option("--key-file", type=click.Path(dir_okay=False, path_type=Path), help="The paying account's key."),
-        click.option("--password-file", type=click.Path(dir_okay=False, path_type=Path), help="Keystore passphrase."),
-        click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout."),
-    ):
-        function = option(function)
-    return function
+command.add_command(ai)
 
 
 @command.command()
 @click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@_shared
+@paying_options
 @click.option("--profile", "profiles", multiple=True, help="Standard name or 640x360@30:800k; repeatable.")
 @click.option("--sample", type=float, default=20.0, show_default=True, help="Seconds of generated clip without FILE.")
 @click.option("--segment", "segment_s", type=float, default=2.0, show_default=True, help="Seconds a segment.")
@@ -76,7 +70,7 @@ def transcode(
 
 
 @command.command("text-to-image")
-@_shared
+@paying_options
 @click.option("--model", "model_id", required=True, help="Model id as the orchestrator advertises it.")
 @click.option("--prompt", required=True)
 @click.option("--width", default=512, show_default=True, type=int)
@@ -103,7 +97,7 @@ def image(
 
     request: dict[str, Any] = {"model_id": model_id, "prompt": prompt, "width": width, "height": height}
     request |= {k: v for k, v in {"num_inference_steps": steps, "seed": seed}.items() if v is not None}
-    payer = _payer(key_file, password_file)
+    payer = payer_of(key_file, password_file)
     report = asyncio.run(text_to_image(parse_endpoint(orchestrator), payer, request))
     out.mkdir(parents=True, exist_ok=True)
     files = []
@@ -152,7 +146,7 @@ async def _transcode(
 
     wanted = [parse_profile(text) for text in profiles]
     endpoint = parse_endpoint(orchestrator)
-    payer = _payer(key_file, password_file)
+    payer = payer_of(key_file, password_file)
     with tempfile.TemporaryDirectory(prefix="livefleet-gateway-") as folder:
         if file is None:
             file = Path(folder) / "sample.ts"
@@ -177,19 +171,6 @@ async def _transcode(
             if progress:
                 _print_progress(outcome, len(segments))
         return stream.report(outcomes)
-
-
-def _payer(key_file: Path | None, password_file: Path | None) -> Any:
-    from livefleet.chain import load_key
-    from livefleet.wire.gateway import Payer
-
-    if key_file is None:
-        return Payer(None)
-    try:
-        passphrase = None if password_file is None else password_file.read_text().strip()
-    except OSError as error:
-        raise BadInput(f"{password_file}: {error.strerror}") from error
-    return Payer(load_key(key_file, passphrase))
 
 
 def _print_progress(outcome: Any, total: int) -> None:

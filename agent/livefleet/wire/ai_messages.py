@@ -23,5 +23,5 @@ class AiTask:
 
     task_id: int
     pipeline: str
-    request: bytes  # JSON object with the pipeline's own names
-    input_url: str = ""  # where a picture or sound lies that does not fit into JSON; empty: there is none
+    request: bytes  # JSON: an object with the pipeline's own names, where the sender knows what it does
+    input_url: str = ""  # where the picture or sound lies, which the request has null for; empty: there is none

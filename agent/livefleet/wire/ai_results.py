@@ -12,7 +12,15 @@ from python_multipart.multipart import parse_options_header
 from livefleet.ai import AiJob, AiResult, Media, json_object
 from livefleet.wire.multipart import BadUpload, MultipartReader
 
-__all__ = ["ERROR_TYPE", "EXTENSIONS", "MULTIPART_TYPE", "PROTOCOL_VERSION", "AiResultReader", "encode_result"]
+__all__ = [
+    "ERROR_TYPE",
+    "EXTENSIONS",
+    "MAX_RESULT",
+    "MULTIPART_TYPE",
+    "PROTOCOL_VERSION",
+    "AiResultReader",
+    "encode_result",
+]
 
 PROTOCOL_VERSION = "Livepeer-AI-Worker-1.0"
 """Value of `Authorization`: a version, not a secret; that is in `Credentials`."""
@@ -21,10 +29,18 @@ ERROR_TYPE = "livepeer/ai-worker-error"
 MULTIPART_TYPE = "multipart/mixed"
 _JSON_TYPE = "application/json"
 _MOST_FILES = 64
-EXTENSIONS = {"image/png": ".png", "video/mp4": ".mp4", "audio/wav": ".wav"}
+EXTENSIONS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/gif": ".gif",
+    "video/mp4": ".mp4",
+    "audio/wav": ".wav",
+}
 """By content type of results."""
 
-_MAX_FILE = 64_000_000  # bytes; the largest image that is made is 2048x2048, 17 MB without any compression
+MAX_RESULT = 256_000_000
+"""Bytes of an upload. The reference takes parts of 3,000,000,000 and holds them all in memory; the largest answers are
+minutes of sound and a few pictures of 8192x4320, 100 MB without any compression."""
 
 
 def encode_result(result: AiResult, boundary: str, name: Callable[[], str]) -> Iterator[bytes]:
@@ -49,16 +65,21 @@ def encode_result(result: AiResult, boundary: str, name: Callable[[], str]) -> I
 
 
 class AiResultReader:
-    """Takes a body piece by piece. `job`: what it answers."""
+    """Takes a body piece by piece. `job`: what it answers; `announced`: how many bytes it says to have."""
 
-    def __init__(self, content_type: str, job: AiJob) -> None:
-        """Raises BadUpload for a content type without a boundary."""
+    def __init__(self, content_type: str, job: AiJob, *, announced: int = 0, limit: int = MAX_RESULT) -> None:
+        """Raises BadUpload for a content type without a boundary, or too large a body."""
         self._job = job
         files = _MOST_FILES if job.media is None else job.media
-        self._reader = MultipartReader(content_type, max_parts=files + 1, max_part=_MAX_FILE)
+        self._reader = MultipartReader(content_type, max_parts=files + 1, max_part=limit)
+        self._size = 0
+        self._limit = limit
+        self._bound(announced)
 
     def feed(self, chunk: bytes) -> None:
         """Raises BadUpload."""
+        self._size += len(chunk)
+        self._bound(self._size)
         self._reader.feed(chunk)
 
     def result(self) -> AiResult:
@@ -67,15 +88,17 @@ class AiResultReader:
         body: Mapping[str, Any] | None = None
         for part in self._reader.parts():
             content_type = part.headers.get("content-type", "")
+            data = part.data
+            part.content.clear()  # or all would be in memory twice
             if _media_type(content_type) == _JSON_TYPE:
                 try:
-                    body = json_object(part.data)
+                    body = json_object(data)
                 except ValueError as error:
                     raise BadUpload(f"the JSON part: {error}") from error
             elif (disposition := part.headers.get("content-disposition")) is not None:
                 _, options = parse_options_header(disposition)
                 name = options.get(b"filename", b"").decode(errors="replace")
-                files[name] = Media(part.data, _media_type(content_type))
+                files[name] = Media(data, _media_type(content_type))
         if body is None:
             raise BadUpload("no JSON part")
         result = AiResult(body, files)
@@ -92,6 +115,10 @@ class AiResultReader:
         if self._job.media is not None and len(named) != self._job.media:
             raise BadUpload(f"{len(named)} file(s), {self._job.media} were asked for")
         return result
+
+    def _bound(self, size: int) -> None:
+        if size > self._limit:
+            raise BadUpload(f"a result of more than {self._limit} bytes")
 
 
 def _media_type(content_type: str) -> str:

@@ -12,7 +12,7 @@ from livefleet.wire.ai_hardware import GpuInfo, ModelHardware
 from livefleet.wire.channel import open_channel, parse_endpoint
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.segment import EMPTY_HASH
-from tests.builders.ai_workers import BOUNDARY, SECRET, GoAiWorker, multipart_body
+from tests.builders.ai_workers import SECRET, GoAiWorker, multipart_body, result_body
 from tests.builders.wire import (
     GATEWAY,
     IMAGE_BODY,
@@ -163,14 +163,24 @@ async def test_register__no_secret_configured__is_not_offered(serve):
     assert (await orchestrator.http.post(f"{orchestrator.uri}/aiResults")).status_code == 404
 
 
-@pytest.mark.parametrize("version", ["", "undefined", "0.8.0", "2.0.0"])
-async def test_register__any_version__is_taken(empty, hire, version):
+@pytest.mark.parametrize("version", ["0.9.1", "0.9.1-0a1b2c3d", "2.0.0"])
+async def test_register__version_of_the_nodes_or_newer__is_taken(empty, hire, version):
     await hire(empty, {MODEL: 1}, version=version)
     assert workers(empty)[0].version == version
 
 
-async def test_register__pipelines_that_no_route_asks_for__are_not_offered(empty, hire):
-    await hire(empty, {"owner/words": 1}, capability=33)
+@pytest.mark.parametrize("version", ["", "undefined", "0.9.0", "0.8.10", "new"])
+async def test_register__older_version__its_stream_ends_without_an_error(empty, version):
+    async with GoAiWorker(empty.uri) as worker:
+        call = worker.register({MODEL: 1}, version=version)
+        async with asyncio.timeout(10):
+            assert await call.read() is grpc.aio.EOF
+        assert await call.code() is grpc.StatusCode.OK
+    assert workers(empty) == ()
+
+
+async def test_register__live_video__is_not_offered(empty, hire):
+    await hire(empty, {"noop": 1}, capability=35)
     assert (await empty.info()).capabilities.models == {}
     assert workers(empty)[0].models == ()
 
@@ -294,7 +304,7 @@ async def test_local_and_remote__local_is_filled_first_and_both_are_told(serve, 
     assert (await ask(orchestrator)).status_code == 200
     assert len(local.requests) == 1
     async with asyncio.TaskGroup() as group:
-        with local.reserve(MODEL):
+        with local.reserve("text-to-image", MODEL):
             asked = group.create_task(ask(orchestrator))
             job = await worker.job()
             await worker.upload(job.taskId, IMAGES)
@@ -309,7 +319,7 @@ async def test_local_and_remote__worker_lost__the_local_model_does_it(serve):
     async with asyncio.TaskGroup() as group, GoAiWorker(orchestrator.uri) as worker:
         worker.register({MODEL: 1})
         await until(lambda: workers(orchestrator))
-        with local.reserve(MODEL):
+        with local.reserve("text-to-image", MODEL):
             asked = group.create_task(ask(orchestrator))
             await worker.job()
     assert (await asked).status_code == 200
@@ -332,8 +342,12 @@ async def test_plain_request__tells_the_workers_hardware(empty, hire):
     [
         ({"Authorization": "Livepeer-AI-Worker-0.9"}, 401, "Unauthorized\n"),
         ({"Credentials": "guess"}, 401, "invalid secret\n"),
-        ({"Content_Type": "nonsense"}, 415, "mime: no media type\n"),
+        ({"Content_Type": ""}, 415, "mime: no media type\n"),
+        ({"Content_Type": "multipart/mixed; boundary"}, 415, "mime: invalid media parameter\n"),
+        ({"Content_Type": "nonsense", "TaskId": "4711"}, 200, "OK"),
         ({"TaskId": "seven"}, 400, "Invalid Task ID\n"),
+        ({"TaskId": ""}, 400, "Invalid Task ID\n"),
+        ({"TaskId": "1_0"}, 400, "Invalid Task ID\n"),
         ({"TaskId": "4711"}, 200, "OK"),
         ({"TaskId": "4711", "Content_Type": "livepeer/ai-worker-error"}, 200, "OK"),
         ({"TaskId": "4711", "Content_Type": "text/event-stream"}, 200, "OK"),
@@ -361,8 +375,8 @@ async def test_ai_results__wrong_secret_under_a_running_job__changes_nothing(emp
     ("body", "fault"),
     [
         (multipart_body(IMAGES)[:-30], "unexpected end of the multipart body"),
-        (multipart_body(IMAGES[:1]), "1 image(s), 2 were asked for"),
-        (f"--{BOUNDARY}\r\nContent-Type: application/json\r\n\r\n{{}}\r\n--{BOUNDARY}--\r\n".encode(), "no list of"),
+        (multipart_body(IMAGES[:1]), "1 file(s), 2 were asked for"),
+        (result_body({}, {}), "0 file(s), 2 were asked for"),
         (b"no multipart", "boundary"),
     ],
 )

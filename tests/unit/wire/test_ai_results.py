@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livefleet.ai import AiResult
+from livefleet.ai import AiJob, AiResult, Media
+from livefleet.spec import Pipeline
 from livefleet.wire.ai_results import AiResultReader, encode_result
 from livefleet.wire.multipart import BadUpload
 from tests.builders.ai import a_job, images, pngs, seeds
@@ -61,6 +62,38 @@ def test_encode__is_what_a_go_worker_sends():
             f'{{"images":[{{"nsfw":false,"seed":1,"url":"00000000.png"}}]}}\r\n--{BOUNDARY}--\r\n'
         ).encode()
     )
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "result"),
+    [
+        (Pipeline.TEXT_TO_SPEECH, AiResult({"audio": {"url": "0"}}, {"0": Media(b"RIFF\r\n--", "audio/wav")})),
+        (Pipeline.IMAGE_TO_VIDEO, AiResult({"images": [{"url": "0", "seed": 1, "nsfw": False}]},
+                                           {"0": Media(b"\0\0ftyp", "video/mp4")})),
+        (Pipeline.AUDIO_TO_TEXT, AiResult({"text": "hé", "chunks": [{"timestamp": [0.0, 1.5], "text": "hé"}]})),
+        (Pipeline.SEGMENT_ANYTHING_2, AiResult({"masks": "[[1]]", "scores": "[0.5]", "logits": "[[1]]"})),
+        (Pipeline.LLM, AiResult({"choices": [{"index": 0, "message": {"content": "a url: x"}}], "usage": {}})),
+        (Pipeline.IMAGE_TO_TEXT, AiResult({"text": "--" + BOUNDARY})),
+    ],
+)  # fmt: skip
+def test_result__of_any_pipeline__there_and_back(pipeline, result):
+    job = AiJob(pipeline, "m", {}, units=1, media=len(result.media))
+    body = b"".join(encode_result(result, BOUNDARY, names()))
+    reader = AiResultReader(TYPE, job)
+    reader.feed(body)
+    assert reader.result().with_data_urls() == result.with_data_urls()
+    ending = {Pipeline.TEXT_TO_SPEECH: b"wav", Pipeline.IMAGE_TO_VIDEO: b"mp4"}.get(pipeline)
+    assert (b"filename=" in body) is (ending is not None)
+    assert ending is None or b"attachment; filename=00000000.%s\r\n" % ending in body
+
+
+def test_reader__more_than_is_taken__stops_as_soon_as_it_shows():
+    with pytest.raises(BadUpload, match="a result of more than 100 bytes"):
+        AiResultReader(TYPE, a_job(), announced=101, limit=100)
+    reader = AiResultReader(TYPE, a_job(), announced=100, limit=100)
+    reader.feed(b"--")
+    with pytest.raises(BadUpload, match="a result of more than 100 bytes"):
+        reader.feed(b"-" * 99)
 
 
 def test_read__json_first_and_unknown_parts__are_fine():

@@ -58,12 +58,24 @@ def test_task__number_zero__is_absent_on_the_wire():
     )).SerializeToString()  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "data", [b"", b"{", b"[]", b"{}", b'{"request":[]}', b'{"request":{},"input_url":3}', b"\xff", b"1" * 5000]
-)
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"request":{},"input_url":3}', b"\xff", b'{"request":NaN}'])
 def test_task__unreadable__is_a_value_error(data):
     with pytest.raises(ValueError, match=r"."):
         ai_task_from_proto(pb.NotifyAIJob(AIJobData=pb.AIJobData(requestData=data)))
+
+
+@pytest.mark.parametrize("opening", [b"[", b'{"request":[', b'{"a":'])
+def test_task__deeper_than_any_stack__is_a_value_error(opening):
+    data = opening * 100_000
+    with pytest.raises(ValueError, match="recursion limit"):
+        ai_task_from_proto(pb.NotifyAIJob(AIJobData=pb.AIJobData(requestData=data)))
+
+
+@pytest.mark.parametrize(
+    ("data", "request_json"), [(b"{}", b"null"), (b'{"request":null}', b"null"), (b'{"request":[]}', b"[]")]
+)
+def test_task__request_that_is_no_object__is_the_pipelines_to_refuse(data, request_json):
+    assert ai_task_from_proto(pb.NotifyAIJob(AIJobData=pb.AIJobData(requestData=data))).request == request_json
 
 
 def test_info__hardware__there_and_back():

@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
+import re
 
 import pytest
 
-from livefleet.ai import AdvertisedModel, NoCapacity
+from livefleet.ai import AdvertisedModel, AiJob, NoCapacity
 from livefleet.kernel import Refused, SystemClock
 from livefleet.spec import Pipeline
 from livefleet.wire import Capabilities, ModelConstraint
@@ -13,20 +15,28 @@ from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_messages import AiRegistration, AiTask
 from livefleet.wire.server.ai_places import AiPlaces
 from livefleet.wire.server.ai_worker_pool import AiWorkerPool, WorkersLost
+from livefleet.wire.server.stream_store import StreamStore
 from tests.builders.ai import a_job, images
-from tests.builders.wire import MODEL, OnePlace
+from tests.builders.ai_workers import Words
+from tests.builders.wire import MODEL, OnePlace, a_chunk, a_rng
 
 pytestmark = pytest.mark.unit
 
 MADE = images(b"png", first_seed=1)
+WORDS = AiJob(Pipeline.LLM, MODEL, {"model": MODEL, "stream": True}, units=9, streams=True)
+PICTURE = AiJob(Pipeline.UPSCALE, MODEL, {"model_id": MODEL}, units=9, upload=b"a picture", media=1)
 
 
-def a_pool(**limits):
-    return AiWorkerPool(secret="test-only", clock=SystemClock(), **limits)
+def a_store():
+    return StreamStore("https://here:1", SystemClock())
 
 
-def join(pool, capacity=1, *, model_id=MODEL, warm=True, version="", hardware=()):
-    models = {27: {model_id: ModelConstraint(warm=warm, capacity=capacity, runner_version=version)}}
+def a_pool(store=None, **limits):
+    return AiWorkerPool(secret="test-only", clock=SystemClock(), store=store or a_store(), rng=a_rng(), **limits)
+
+
+def join(pool, capacity=1, *, model_id=MODEL, warm=True, version="", hardware=(), capability=27):
+    models = {capability: {model_id: ModelConstraint(warm=warm, capacity=capacity, runner_version=version)}}
     return pool.join(AiRegistration("test-only", Capabilities.of((), models=models), hardware), "peer")
 
 
@@ -38,6 +48,18 @@ def ask(pool, group):
     return group.create_task(do())
 
 
+def listen(pool, group):
+    """The chunks of an llm's answer, as they come."""
+    heard = asyncio.Queue()
+
+    async def do():
+        with pool.reserve(Pipeline.LLM, MODEL) as place:
+            async for chunk in place.stream(WORDS):
+                heard.put_nowait(chunk)
+
+    return group.create_task(do()), heard
+
+
 async def task_of(worker) -> AiTask:
     async with asyncio.timeout(10):
         task = await worker.outbox.get()
@@ -47,7 +69,7 @@ async def task_of(worker) -> AiTask:
 
 def test_pool__without_a_secret__is_not_made():
     with pytest.raises(ValueError, match="secret"):
-        AiWorkerPool(secret="", clock=SystemClock())
+        AiWorkerPool(secret="", clock=SystemClock(), store=a_store(), rng=a_rng())
 
 
 async def test_reserve__takes_the_first_that_joined_and_has_room():
@@ -160,18 +182,223 @@ async def test_request_that_ends_every_worker__is_given_up_after_three():
     assert crew[3].outbox.empty()
 
 
-async def test_given_up_by_the_gateway__frees_the_place_and_late_errors_are_nobodys():
-    pool = a_pool()
-    worker = join(pool)
+async def given_up(pool, worker):
+    """The id of a task whose gateway is gone."""
     async with asyncio.TaskGroup() as group:
         asked = ask(pool, group)
         task = await task_of(worker)
         asked.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await asked
-    pool.fail(task.task_id, "late")
+    return task.task_id
+
+
+async def test_given_up_by_the_gateway__the_worker_is_busy_until_it_answers():
+    pool = a_pool()
+    worker = join(pool)
+    task_id = await given_up(pool, worker)
+    assert pool.expects(task_id) is None
+    with pytest.raises(NoCapacity), pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
+        pass
+    assert pool.advertised()[0].capacity_in_use == 1
+    pool.heard_of(task_id)
+    pool.heard_of(task_id)
+    pool.fail(task_id, "late")
     assert worker.in_use.total() == 0
-    assert pool.expects(task.task_id) is None
+
+
+async def test_given_up_by_the_gateway__a_worker_that_never_answers__is_free_after_the_limit():
+    pool = a_pool(longest_s=0.05)
+    worker = join(pool)
+    await given_up(pool, worker)
+    assert worker.in_use.total() == 1
+    async with asyncio.timeout(10):
+        while worker.in_use.total():
+            await asyncio.sleep(0.01)
+
+
+async def test_given_up_by_the_gateway__worker_leaves__nothing_is_left_of_it():
+    pool = a_pool()
+    worker = join(pool)
+    task_id = await given_up(pool, worker)
+    pool.leave(worker)
+    pool.heard_of(task_id)
+    assert (pool.advertised(), pool._forsaken) == ((), {})
+
+
+async def test_worker_says_that_it_is_full__whoever_has_room_gets_the_job():
+    pool = a_pool(grace_s=0.01)
+    first, second = join(pool), join(pool)
+    async with asyncio.TaskGroup() as group:
+        with pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):
+            asked = ask(pool, group)
+            task = await task_of(second)
+            first_busy = first.in_use.total()
+        pool.fail(task.task_id, "no workers can process job requested")
+        again = await task_of(first)
+        pool.finish(again.task_id, MADE)
+    assert (first_busy, asked.result(), pool.retries) == (1, MADE, 1)
+
+
+async def test_upload_breaks_off__whoever_has_room_gets_the_job():
+    pool = a_pool(grace_s=0.01)
+    first, second = join(pool), join(pool)
+    async with asyncio.TaskGroup() as group:
+        asked = ask(pool, group)
+        task = await task_of(first)
+        with pool.reserve(Pipeline.TEXT_TO_IMAGE, MODEL):  # the second's place, so that the first gets it again
+            pool.broke_off(task.task_id)
+            again = await task_of(first)
+        assert (first.in_use.total(), second.in_use.total()) == (1, 0)
+        pool.finish(again.task_id, MADE)
+    assert (asked.result(), pool.retries) == (MADE, 1)
+
+
+async def test_upload_breaks_off__and_comes_again__counts_without_another_try():
+    pool = a_pool()
+    worker = join(pool)
+    async with asyncio.TaskGroup() as group:
+        asked = ask(pool, group)
+        task = await task_of(worker)
+        pool.broke_off(task.task_id)
+        pool.broke_off(task.task_id)
+        await asyncio.sleep(0)
+        pool.finish(task.task_id, MADE)
+    assert (asked.result(), pool.retries) == (MADE, 0)
+
+
+async def test_file__lies_in_the_store_while_the_job_is_open():
+    store = a_store()
+    pool = a_pool(store)
+    worker = join(pool, capability=30)
+    async with asyncio.TaskGroup() as group:
+        with pool.reserve(Pipeline.UPSCALE, MODEL) as place:
+            asked = group.create_task(place.run(PICTURE))
+            task = await task_of(worker)
+            assert json.loads(task.request) == {"model_id": MODEL, "image": None}
+            path = re.fullmatch(r"https://here:1/stream/([0-9a-f]{8}/[0-9a-f]{8}\.tempfile)", task.input_url)[1]
+            assert store.get(path).data == b"a picture"
+            pool.finish(task.task_id, MADE)
+            await asked
+    assert store.get(path) is None
+    assert store.unread == 0
+
+
+async def test_stream__chunks_arrive_one_by_one_and_the_end_is_the_end():
+    pool = a_pool()
+    worker = join(pool, capability=33)
+    async with asyncio.TaskGroup() as group:
+        asked, heard = listen(pool, group)
+        task = await task_of(worker)
+        feed = pool.begin_stream(task.task_id)
+        for text in "ab":
+            assert await feed.put(a_chunk(text))
+            assert await heard.get() == a_chunk(text)
+        assert pool.expects(task.task_id) is None
+        assert not asked.done()
+        feed.end()
+    assert heard.empty()
+    assert worker.in_use.total() == 0
+
+
+async def test_stream__worker_lost_before_a_chunk__goes_to_the_next():
+    pool = a_pool()
+    first, second = join(pool, capability=33), join(pool, capability=33)
+    async with asyncio.TaskGroup() as group:
+        _, heard = listen(pool, group)
+        lost = await task_of(first)
+        pool.leave(first)
+        feed = pool.begin_stream((await task_of(second)).task_id)
+        assert pool.begin_stream(lost.task_id) is None
+        await feed.put(a_chunk("all"))
+        feed.end()
+    assert (await heard.get(), pool.retries) == (a_chunk("all"), 1)
+
+
+async def test_stream__fails_after_a_chunk__is_an_error_and_nobody_else_is_asked():
+    pool = a_pool()
+    first, second = join(pool, capability=33), join(pool, capability=33)
+
+    async def do():
+        with pool.reserve(Pipeline.LLM, MODEL) as place:
+            return [chunk async for chunk in place.stream(WORDS)]
+
+    asked = asyncio.ensure_future(do())
+    feed = pool.begin_stream((await task_of(first)).task_id)
+    await feed.put(a_chunk("half"))
+    pool.leave(first)
+    feed.end(Refused("the worker's stream broke off", status=500))
+    feed.end()
+    with pytest.raises(Refused, match="broke off"):
+        await asked
+    assert second.outbox.empty()
+    assert first.in_use.total() == 0
+
+
+async def test_stream__gateway_leaves__the_writer_hears_of_it():
+    pool = a_pool()
+    worker = join(pool, capability=33)
+    async with asyncio.TaskGroup() as group:
+        asked, heard = listen(pool, group)
+        feed = pool.begin_stream((await task_of(worker)).task_id)
+        await feed.put(a_chunk("a"))
+        await heard.get()
+        asked.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asked
+        assert not await feed.put(a_chunk("b"))
+    assert worker.in_use.total() == 0
+
+
+async def test_stream__slow_reader__holds_the_writer_up_until_it_leaves():
+    pool = a_pool()
+    worker = join(pool, capability=33)
+    with pool.reserve(Pipeline.LLM, MODEL) as place:
+        chunks = place.stream(WORDS)
+        async with asyncio.TaskGroup() as group:
+            first = group.create_task(anext(chunks))
+            feed = pool.begin_stream((await task_of(worker)).task_id)
+
+            async def write():
+                written = 0
+                while written < 1000 and await feed.put(a_chunk(str(written))):
+                    written += 1
+                return written
+
+            writing = group.create_task(write())
+            assert await first == a_chunk("0")
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not writing.done()
+            await chunks.aclose()
+            assert await writing < 40
+
+
+async def test_stream__given_up_as_it_begins__the_writer_hears_of_it():
+    pool = a_pool()
+    worker = join(pool, capability=33)
+    async with asyncio.TaskGroup() as group:
+        asked, _ = listen(pool, group)
+        feed = pool.begin_stream((await task_of(worker)).task_id)
+        asked.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asked
+    assert not await feed.put(a_chunk("a"))
+
+
+async def test_places__stream__local_takes_over_only_before_the_first_chunk():
+    pool, local = a_pool(grace_s=0.01), Words({("llm", MODEL): [a_chunk("here", finish="stop")]})
+    local.steps.release()
+    worker = join(pool, capability=33)
+    places = AiPlaces(local=local, pool=pool)
+    with contextlib.ExitStack() as held:
+        busy = contextlib.ExitStack()
+        busy.enter_context(local.reserve(Pipeline.LLM, MODEL))
+        place = held.enter_context(places.reserve(Pipeline.LLM, MODEL))
+        busy.close()
+        pool.leave(worker)
+        assert [chunk async for chunk in place.stream(WORDS)] == [a_chunk("here", finish="stop")]
+    assert not local.in_use
 
 
 async def test_closed__streams_end_now_and_later():

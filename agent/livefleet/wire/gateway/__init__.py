@@ -1,5 +1,8 @@
 """A paying gateway: a client of the wire for tests and smoke checks. Shares no code with the server."""
 
+from livefleet.wire.gateway.ai import AiReport, ask
+from livefleet.wire.gateway.ai_checks import MediaReport
+from livefleet.wire.gateway.ai_requests import PIPELINES, AiRequest
 from livefleet.wire.gateway.discovery import Discovery, discover
 from livefleet.wire.gateway.image import text_to_image
 from livefleet.wire.gateway.models import ImageReport, RenditionReport, SegmentReport, Spending, StreamReport
@@ -7,14 +10,19 @@ from livefleet.wire.gateway.payer import Payer
 from livefleet.wire.gateway.stream import StreamClient
 
 __all__ = [
+    "PIPELINES",
+    "AiReport",
+    "AiRequest",
     "Discovery",
     "ImageReport",
+    "MediaReport",
     "Payer",
     "RenditionReport",
     "SegmentReport",
     "Spending",
     "StreamClient",
     "StreamReport",
+    "ask",
     "discover",
     "text_to_image",
 ]

@@ -6,30 +6,36 @@ that stops does.
 
 import asyncio
 import itertools
-import json
 import logging
-from collections import Counter
+import random
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-from livefleet.ai import SERVED, AdvertisedModel, AiJob, AiResult, NoCapacity
+from livefleet.ai import AdvertisedModel, AiJob, AiResult, NoCapacity
 from livefleet.kernel import Clock, Refused
 from livefleet.spec import Pipeline
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_messages import AiRegistration, AiTask
-from livefleet.wire.capabilities import Capabilities, ModelConstraint, capability_of_pipeline, lowest_version
+from livefleet.wire.auth import new_id
+from livefleet.wire.capabilities import ModelConstraint, lowest_version
+from livefleet.wire.server.remote_ai_job import ChunkFeed, RemoteJob, Try
+from livefleet.wire.server.remote_ai_worker import AiWorkerSnapshot, Model, RemoteAiWorker
+from livefleet.wire.server.stream_store import StreamStore
 
-__all__ = ["AiWorkerPool", "AiWorkerSnapshot", "RemoteAiWorker", "RemotePlace", "WorkersLost"]
+__all__ = ["AiWorkerPool", "AiWorkerSnapshot", "RemotePlace", "WorkersLost"]
 
 log = logging.getLogger(__name__)
 
 _LONGEST_S = 900.0
+_LONGEST_STREAM_S = 600.0
 _GRACE_S = 30.0  # a stopping worker of ours has as long to bring what it has
+_AGAIN_S = 2.0  # a worker of ours brings at once again what it could not bring, and a full one may have room
+_FULL = "no workers can process job requested"
 _TRIES = 3  # a request that ends one worker after the other shall not end them all
 
-Model = tuple[str, str]  # pipeline, model id
+Answer = asyncio.Future[AiResult | ChunkFeed]
 
 
 class WorkersLost(Refused):
@@ -39,49 +45,13 @@ class WorkersLost(Refused):
         super().__init__(text, status=500)
 
 
-@dataclass(eq=False, slots=True)
-class RemoteAiWorker:
-    """One open RegisterAIWorker stream."""
-
-    capabilities: Capabilities
-    hardware: tuple[ModelHardware, ...]
-    peer: str
-    since: float  # unix seconds
-    gone: asyncio.Future[None]
-    outbox: asyncio.Queue[AiTask | None] = field(default_factory=asyncio.Queue)
-    in_use: Counter[Model] = field(default_factory=Counter)
-
-    def models(self) -> Iterator[tuple[Model, ModelConstraint]]:
-        """Those of pipelines that gateways can ask us for."""
-        for pipeline in SERVED:
-            capability = capability_of_pipeline(pipeline)
-            assert capability is not None  # each pipeline is one of the wire's
-            for model_id, constraint in self.capabilities.models.get(capability, {}).items():
-                if constraint.capacity > 0:
-                    yield (pipeline.value, model_id), constraint
-
-    def free(self, model: Model) -> int:
-        """Jobs for this model that it could take now."""
-        return next((c.capacity - self.in_use[model] for known, c in self.models() if known == model), 0)
-
-
 @dataclass(frozen=True, slots=True)
-class AiWorkerSnapshot:
-    """A worker as /status shows it."""
+class _Forsaken:
+    """A job that a worker still does, though nobody waits for it."""
 
-    peer: str
-    models: tuple[str, ...]  # `pipeline/model id`
-    capacity: int
-    in_use: int
-    since: float
-    version: str
-
-
-@dataclass(slots=True)
-class _Task:
-    outcome: asyncio.Future[AiResult]
+    worker: RemoteAiWorker
     model: Model
-    job: AiJob
+    timer: asyncio.TimerHandle
 
 
 class RemotePlace:
@@ -106,27 +76,52 @@ class RemotePlace:
             self.worker = None
             self._pool.changed()
 
+    def hand_over(self) -> RemoteAiWorker | None:
+        """Let go of the worker, whose place stays taken; somebody else gives it back."""
+        worker, self.worker = self.worker, None
+        return worker
+
     async def run(self, job: AiJob) -> AiResult:
         """Have it done. Raises Refused with the worker's text, or WorkersLost."""
         return await self._pool.do(self, job)
 
     async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
-        """Its answer in chunks. Raises as `run`."""
-        yield (await self.run(job)).body
+        """Its answer in chunks as they come. Raises as `run`, before the first or when they end too early."""
+        async with aclosing((await self._pool.stream(self, job)).read()) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
 
 class AiWorkerPool:
-    """Chooses workers by model, sends jobs down their streams and takes results. Lives on one event loop."""
+    """Chooses workers by model, sends jobs down their streams and takes results. Lives on one event loop.
 
-    def __init__(self, *, secret: str, clock: Clock, longest_s: float = _LONGEST_S, grace_s: float = _GRACE_S) -> None:
+    Files that jobs bring lie in `store` while a worker may fetch them.
+    """
+
+    def __init__(
+        self,
+        *,
+        secret: str,
+        clock: Clock,
+        store: StreamStore,
+        rng: random.Random,
+        longest_s: float = _LONGEST_S,
+        grace_s: float = _GRACE_S,
+        longest_stream_s: float = _LONGEST_STREAM_S,
+    ) -> None:
         if not secret:
             raise ValueError("workers are not taken without a secret")
         self.secret = secret
         self._clock = clock
+        self._store = store
+        self._rng = rng
         self._longest_s = longest_s
         self._grace_s = grace_s
+        self.longest_stream_s = longest_stream_s
+        """From the first byte of an answer in chunks to its last."""
         self._workers: list[RemoteAiWorker] = []
-        self._tasks: dict[int, _Task] = {}
+        self._tasks: dict[int, Try] = {}
+        self._forsaken: dict[int, _Forsaken] = {}
         self._ids = itertools.count()
         self._change: asyncio.Future[None] | None = None
         self._closed = False
@@ -136,7 +131,7 @@ class AiWorkerPool:
     # The stream's side
 
     def join(self, registration: AiRegistration, peer: str) -> RemoteAiWorker:
-        """Take a worker in, whatever its version: its secret shows that it is this fleet's."""
+        """Take a worker in: its secret shows that it is this fleet's."""
         gone = asyncio.get_running_loop().create_future()
         worker = RemoteAiWorker(registration.capabilities, registration.hardware, peer, self._clock.now(), gone)
         self._workers.append(worker)
@@ -152,6 +147,8 @@ class AiWorkerPool:
         if worker not in self._workers:
             return
         self._workers.remove(worker)
+        for task_id in [task_id for task_id, job in self._forsaken.items() if job.worker is worker]:
+            self._forsaken.pop(task_id).timer.cancel()
         worker.outbox.put_nowait(None)
         if not worker.gone.done():
             worker.gone.set_result(None)
@@ -189,36 +186,50 @@ class AiWorkerPool:
 
     def snapshot(self) -> tuple[AiWorkerSnapshot, ...]:
         """Every worker, oldest first."""
-        return tuple(
-            AiWorkerSnapshot(
-                peer=worker.peer,
-                models=tuple("/".join(model) for model, _ in worker.models()),
-                capacity=sum(constraint.capacity for _, constraint in worker.models()),
-                in_use=worker.in_use.total(),
-                since=worker.since,
-                version=worker.capabilities.version,
-            )
-            for worker in self._workers
-        )
+        return tuple(worker.snapshot() for worker in self._workers)
 
     # The upload's side
 
+    def heard_of(self, task_id: int) -> None:
+        """The worker answers: it has done with the task, also where nobody waits for that any more."""
+        if (job := self._forsaken.pop(task_id, None)) is not None:
+            job.timer.cancel()
+            job.worker.in_use[job.model] -= 1
+            self.changed()
+
     def expects(self, task_id: int) -> AiJob | None:
         """What a task asked for; None for unknown and finished ones."""
-        task = self._tasks.get(task_id)
-        return None if task is None or task.outcome.done() else task.job
+        found = self._open(task_id)
+        return None if found is None else found.remote.job
 
     def finish(self, task_id: int, result: AiResult) -> None:
-        """A result came in. Unknown and finished tasks are ignored."""
-        task = self._tasks.get(task_id)
-        if task is not None and not task.outcome.done():
-            task.outcome.set_result(result)
+        """A result came in. Unknown and finished tasks are ignored, here and below."""
+        if (found := self._open(task_id)) is not None:
+            found.remote.answer.set_result(result)
+
+    def begin_stream(self, task_id: int) -> ChunkFeed | None:
+        """The first chunk came in: the writer's end for it and those that follow; None when nobody waits for them."""
+        if (found := self._open(task_id)) is None:
+            return None
+        feed = ChunkFeed()
+        found.remote.answer.set_result(feed)
+        return feed
 
     def fail(self, task_id: int, text: str) -> None:
-        """A worker says that it could not do it."""
-        task = self._tasks.get(task_id)
-        if task is not None and not task.outcome.done():
-            task.outcome.set_exception(Refused(text, status=500))
+        """A worker says that it could not do it, or its upload shows it."""
+        if text == _FULL:
+            self.broke_off(task_id)
+        elif (found := self._open(task_id)) is not None:
+            found.remote.answer.set_exception(Refused(text, status=500))
+
+    def broke_off(self, task_id: int) -> None:
+        """Nothing of use came, and another may do it: the upload ended with its connection, or the worker is full."""
+        if (found := self._open(task_id)) is not None and not found.broken.done():
+            found.broken.set_result(None)
+
+    def _open(self, task_id: int) -> Try | None:
+        found = self._tasks.get(task_id)
+        return None if found is None or found.remote.answer.done() else found
 
     # The gateway's side
 
@@ -237,36 +248,63 @@ class AiWorkerPool:
 
     async def do(self, place: RemotePlace, job: AiJob) -> AiResult:
         """Have the place's worker do it, and another one when that is lost. Raises Refused."""
-        outcome: asyncio.Future[AiResult] = asyncio.get_running_loop().create_future()
-        outcome.add_done_callback(_retrieved)
-        request = json.dumps(job.fields, separators=(",", ":")).encode()
+        answer = await self._answer(place, job)
+        assert isinstance(answer, AiResult)  # the upload is taken by what the job asked for
+        return answer
+
+    async def stream(self, place: RemotePlace, job: AiJob) -> ChunkFeed:
+        """Likewise; there once the first chunk is. From then on nobody else can do it. Whoever takes it closes it."""
+        answer = await self._answer(place, job)
+        assert isinstance(answer, ChunkFeed)  # likewise
+        return answer
+
+    async def _answer(self, place: RemotePlace, job: AiJob) -> AiResult | ChunkFeed:
+        remote = RemoteJob(job)
+        session, url = new_id(self._rng), ""
+        if job.upload is not None:
+            url = self._store.put(session, "", f"{new_id(self._rng)}.tempfile", job.upload)
         ids: list[int] = []
         try:
             async with asyncio.timeout(self._longest_s):
-                while not outcome.done():
+                while not remote.answer.done():
                     assert place.worker is not None
-                    task_id = next(self._ids)
-                    ids.append(task_id)
-                    self._tasks[task_id] = _Task(outcome, place.model, job)
-                    place.worker.outbox.put_nowait(AiTask(task_id, place.model[0], request))
-                    await _first(outcome, place.worker.gone)
-                    if not outcome.done():
-                        await self._replace(place, outcome, is_last=len(ids) >= _TRIES)
-                return outcome.result()
+                    ids.append(next(self._ids))
+                    self._tasks[ids[-1]] = current = Try(remote)
+                    task = AiTask(ids[-1], place.model[0], remote.request, url)
+                    place.worker.outbox.put_nowait(task)
+                    await _first(remote.answer, place.worker.gone, current.broken)
+                    if current.broken.done():
+                        await asyncio.wait((remote.answer,), timeout=min(_AGAIN_S, self._grace_s))
+                    if not remote.answer.done():
+                        await self._replace(place, remote.answer, is_last=len(ids) >= _TRIES)
+                return remote.answer.result()
         except TimeoutError:
+            remote.give_up()
             if place.worker is not None:
                 self.leave(place.worker)
             raise Refused("Remote worker took too long", status=500) from None
+        except asyncio.CancelledError:
+            if remote.give_up():
+                self._forsake(ids[-1], place)
+            raise
         finally:
+            self._store.drop(session)
             for task_id in ids:
                 del self._tasks[task_id]
+
+    def _forsake(self, task_id: int, place: RemotePlace) -> None:
+        """Workers cannot be told that nobody waits any more: the place is taken until this one answers."""
+        worker = place.hand_over()
+        if worker is not None and worker in self._workers:
+            timer = asyncio.get_running_loop().call_later(self._longest_s, self.heard_of, task_id)
+            self._forsaken[task_id] = _Forsaken(worker, place.model, timer)
 
     def changed(self) -> None:
         """Somebody joined or has room again: whoever waits looks anew."""
         if self._change is not None and not self._change.done():
             self._change.set_result(None)
 
-    async def _replace(self, place: RemotePlace, outcome: asyncio.Future[AiResult], *, is_last: bool) -> None:
+    async def _replace(self, place: RemotePlace, answer: Answer, *, is_last: bool) -> None:
         """Move the place to another worker, at once or when one can; or see the lost one's result come in.
 
         Raises WorkersLost when neither happens for `grace_s`.
@@ -275,7 +313,7 @@ class AiWorkerPool:
         place.release()
         try:
             async with asyncio.timeout(self._grace_s):
-                while not outcome.done():
+                while not answer.done():
                     worker = None if is_last else self._free(place.model)
                     if worker is not None:
                         place.hold(worker)
@@ -283,21 +321,14 @@ class AiWorkerPool:
                         return
                     if self._change is None or self._change.done():
                         self._change = asyncio.get_running_loop().create_future()
-                    await _first(outcome, self._change)
+                    await _first(answer, self._change)
         except TimeoutError:
-            text = "no workers can process job requested" if self._workers else "no workers available"
-            raise WorkersLost(text) from None
+            raise WorkersLost(_FULL if self._workers else "no workers available") from None
 
     def _free(self, model: Model) -> RemoteAiWorker | None:
         """The first that joined and has room."""
         return next((worker for worker in self._workers if worker.free(model) > 0), None)
 
 
-async def _first(outcome: asyncio.Future[AiResult], other: asyncio.Future[None]) -> None:
-    await asyncio.wait((outcome, other), return_when=asyncio.FIRST_COMPLETED)
-
-
-def _retrieved(outcome: asyncio.Future[AiResult]) -> None:
-    """A job that was given up does not fetch its error; that is no reason for a warning."""
-    if not outcome.cancelled():
-        outcome.exception()
+async def _first(*events: Answer | asyncio.Future[None]) -> None:
+    await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)

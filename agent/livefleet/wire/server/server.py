@@ -31,6 +31,7 @@ from livefleet.wire.server.ai_worker_pool import AiWorkerPool
 from livefleet.wire.server.auth_webhook import WEBHOOK_WAIT_S, AuthWebhook
 from livefleet.wire.server.counters import Counters, ServerSnapshot
 from livefleet.wire.server.front_door import FrontDoor
+from livefleet.wire.server.http_answers import plain
 from livefleet.wire.server.offer import Offer
 from livefleet.wire.server.orchestrator import OrchestratorService
 from livefleet.wire.server.refresh_payment import RefreshPaymentService
@@ -108,7 +109,9 @@ class OrchestratorServer:
         self._counters = Counters()
         self._store = StreamStore(settings.service_uri, clock)
         self._pool = None if not worker_secret else WorkerPool(secret=worker_secret, store=self._store, clock=clock)
-        self._ai_pool = None if not worker_secret else AiWorkerPool(secret=worker_secret, clock=clock)
+        self._ai_pool = (
+            AiWorkerPool(secret=worker_secret, clock=clock, store=self._store, rng=rng) if worker_secret else None
+        )
         models = AiPlaces(local=ai, local_hardware=ai_hardware, pool=self._ai_pool)
         self._transcoders = Transcoders(
             local=transcoder, local_capacity=local_sessions, pool=self._pool, stats=self._counters.work
@@ -172,11 +175,18 @@ class OrchestratorServer:
             routes += ai_door.routes()
             handlers.append(ai_door.handler())
         self._images = AiService(
-            admission=admission, payments=payments, ai=models, store=self._store, counters=self._counters, rng=rng
+            admission=admission,
+            payments=payments,
+            ai=models,
+            store=self._store,
+            counters=self._counters,
+            rng=rng,
+            memory=self._source_memory,
+            own_store=self._own_store,
         )
         if ai is not None or self._ai_pool is not None:
             routes += self._images.routes()
-        self._app = Starlette(routes=routes)
+        self._app = Starlette(routes=routes, exception_handlers={404: _not_found})
         self._handlers = handlers
         self._run_dir = run_dir
         self._board = board
@@ -304,6 +314,10 @@ def _clients(settings: OrchestratorSettings) -> tuple[httpx.AsyncClient, httpx.A
     rule = AddressRule(networks)
     # Sources may lie behind our own door, and an idle connection there would hold up its closing.
     return careful_client(rule, check_certificates=False, http2=True, keep_idle=0), careful_client(rule)
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return plain("404 page not found", 404)
 
 
 async def _healthz(_: Request) -> Response:

@@ -16,7 +16,14 @@ MAX_FOLDERS = 24
 """Folders kept per session, or one that renames its renditions would fill the memory; one more drops the one written
 longest ago."""
 
-_MEDIA_TYPES = {".ts": "video/mp2t", ".mp4": "video/mp4", ".png": "image/png"}
+_MEDIA_TYPES = {
+    ".ts": "video/mp2t",
+    ".mp4": "video/mp4",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".gif": "image/gif",
+    ".wav": "audio/wav",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,11 @@ class StreamStore:
         """Forget one file."""
         self._ring(session, folder).pop(name, None)
         self._unread.discard((session, folder, name))
+
+    def holds(self, session: str) -> bool:
+        """Whether there are files of a session."""
+        self._sweep()
+        return session in self._sessions
 
     def drop(self, session: str) -> None:
         """Forget a session's files."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 
+from livefleet.ai import json_object
 from livefleet.wire.ai_hardware import GpuInfo, ModelHardware
 from livefleet.wire.ai_messages import AiRegistration, AiTask
 from livefleet.wire.capabilities import DEFAULT_CAPABILITIES, Capabilities
@@ -47,15 +48,12 @@ def ai_task_to_proto(task: AiTask) -> pb.NotifyAIJob:
 
 def ai_task_from_proto(message: pb.NotifyAIJob) -> AiTask:
     """What came down the stream. Raises ValueError for a job that cannot be read."""
-    data = json.loads(message.AIJobData.requestData)
-    if not isinstance(data, dict) or not isinstance(request := data.get("request"), dict):
-        raise ValueError("the job is no JSON object with an object `request`")  # noqa: TRY004 -- one kind for callers
+    data = json_object(message.AIJobData.requestData)
     url = data.get("input_url") or ""
     if not isinstance(url, str):
         raise ValueError("`input_url` is no text")  # noqa: TRY004 -- likewise
-    return AiTask(
-        task_id=message.taskId, pipeline=message.AIJobData.pipeline, request=json.dumps(request).encode(), input_url=url
-    )
+    request = json.dumps(data.get("request")).encode()
+    return AiTask(task_id=message.taskId, pipeline=message.AIJobData.pipeline, request=request, input_url=url)
 
 
 def hardware_from_proto(entries: Iterable[pb.HardwareInformation]) -> tuple[ModelHardware, ...]:

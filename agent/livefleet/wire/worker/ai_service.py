@@ -21,6 +21,7 @@ from livefleet.wire.capabilities import (
     DEFAULT_CAPABILITIES,
     WIRE_VERSION,
     Capabilities,
+    Capability,
     ModelConstraint,
     capability_of_pipeline,
 )
@@ -174,11 +175,14 @@ def _offered(models: Sequence[AdvertisedModel]) -> Mapping[tuple[str, str], Adve
 
 
 def _capabilities(models: Sequence[AdvertisedModel]) -> Capabilities:
-    """As an AI worker of the reference tells them: its models beside the default capabilities."""
+    """As an AI worker of the reference tells them: its models beside the default capabilities.
+
+    A worker that announces live video takes a Go orchestrator down.
+    """
     found: dict[int, dict[str, ModelConstraint]] = {}
     for model in models:
         capability = capability_of_pipeline(model.pipeline)
-        if capability is not None:
+        if capability not in (None, Capability.LIVE_VIDEO_TO_VIDEO):
             constraint = ModelConstraint(model.warm, model.capacity, model.runner_version)
             found.setdefault(capability, {})[model.model_id] = constraint
     return Capabilities.of(DEFAULT_CAPABILITIES, version=WIRE_VERSION, models=found)

@@ -2,16 +2,23 @@
 
 import asyncio
 import dataclasses
+import re
 
 import httpx
 import pytest
 
 from livefleet.kernel import Backoff, ConditionBoard, Status, SystemClock
+from livefleet.wire.channel import parse_endpoint
+from livefleet.wire.gateway import AiRequest, Payer, ask
 from livefleet.wire.storage import OBJECT_STORE_WRITABLE, OwnStore, Uploader, UploadFailed
 from livefleet.wire.worker import Worker
+from tests.builders.ai import images
+from tests.builders.ai_files import png
 from tests.builders.object_store import BUCKET, a_stock_grant
 from tests.builders.wire import (
+    MODEL,
     FreePayments,
+    OnePlace,
     RecordingTranscoder,
     a_rng,
     credentials_for,
@@ -137,6 +144,28 @@ async def test_worker__source_in_the_store__gets_its_url_and_no_copy(node):
             transcoder.gate.set()
         assert answer.result().error is None
         assert sources == [SOURCE]
+
+
+async def test_ai_results__lie_in_the_nodes_store(node, outside):
+    orchestrator = await node(ai=OnePlace(result=images(png(64, 32), png(64, 32))))
+    fields = {"prompt": "x", "width": 64, "height": 32, "num_images_per_prompt": 2}
+    report = await ask(parse_endpoint(orchestrator.uri), Payer(None), AiRequest("text-to-image", MODEL, fields))
+    urls = [media.url for media in report.media]
+    assert report.problems == ()
+    assert len(set(urls)) == 2
+    for url in urls:
+        assert re.fullmatch(rf"http://.*/{BUCKET}/live/.*/[0-9a-f]{{8}}\.png", url)
+        stored = await outside.get(url)
+        assert (stored.content, stored.headers["content-type"]) == (png(64, 32), "image/png")
+
+
+async def test_ai_results__store_breaks_down__lie_here(s3, serve):
+    gone = s3.store("live", host=f"http://127.0.0.1:{free_port()}/{BUCKET}")
+    orchestrator = await serve(object_store=gone, ai=OnePlace(result=images(png(64, 32))))
+    fields = {"prompt": "x", "width": 64, "height": 32}
+    report = await ask(parse_endpoint(orchestrator.uri), Payer(None), AiRequest("text-to-image", MODEL, fields))
+    assert report.problems == ()
+    assert report.media[0].url.startswith(f"{orchestrator.uri}/stream/")
 
 
 async def test_store_away__nothing_is_offered_and_results_lie_here(s3, serve):
