@@ -13,7 +13,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from livefleet import __version__
-from livefleet.hardware import HardwareSampler
+from livefleet.hardware import HardwareSampler, MachineMemory
 from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, Reading, ReadingCollector
 from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, Status, SystemClock
 from livefleet.kernel.systemd import notify, watchdog_interval_s
@@ -27,6 +27,7 @@ from livefleet.roles import (
     RoleContext,
     WorkerRole,
     drain_readings,
+    open_ledger,
     owner_labels,
     version_reading,
 )
@@ -57,7 +58,8 @@ class Agent:
         """Serve until `stop`. The admin endpoint is up first, so that a start which hangs can be looked at."""
         spec = self._spec
         async with HardwareSampler(self._clock, every_s=spec.monitoring.sample_every_s) as sampler:
-            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler))
+            ledger = open_ledger(spec, MachineMemory(sampler))
+            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler, ledger))
             registry = CollectorRegistry()
             for collector in (
                 NodeCollector(self.status),

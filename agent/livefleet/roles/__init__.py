@@ -3,6 +3,7 @@
 from livefleet.roles.base import Role, RoleContext
 from livefleet.roles.drain_report import drain_readings
 from livefleet.roles.keykeeper import KeykeeperRole
+from livefleet.roles.memory import open_ledger
 from livefleet.roles.orchestrator import OrchestratorRole
 from livefleet.roles.redeemer import RedeemerRole
 from livefleet.roles.reference_metrics import owner_labels, version_reading
@@ -16,6 +17,7 @@ __all__ = [
     "RoleContext",
     "WorkerRole",
     "drain_readings",
+    "open_ledger",
     "owner_labels",
     "version_reading",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from livefleet.health import Reading
 from livefleet.kernel import Condition, Status, run_duty
 from livefleet.roles.base import RoleContext
+from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.models import LocalModels, forget_models, open_models
 from livefleet.roles.own_metrics import own_ai_worker_readings
 from livefleet.roles.reference_metrics import ai_readings, model_readings
@@ -55,6 +56,7 @@ class AiWork:
             parts["ai_worker"] = asdict(self._worker.snapshot())
         if self._models is not None:
             parts["models"] = [asdict(model) for model in self._models.pool.advertised()]
+            parts["model_runners"] = model_runners_part(self._models.pool.snapshot())
         return parts
 
     def readings(self) -> list[Reading]:
@@ -64,6 +66,7 @@ class AiWork:
         return [
             *ai_readings(self._worker.stats),
             *model_readings(self._models.pool.advertised(), self._models.idle_gpus),
+            *own_model_readings(self._models.pool.snapshot()),
             *own_ai_worker_readings(self._worker.snapshot()),
         ]
 

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from livefleet.chain import LocalSigner, RemoteSigner, RemoteSignerSettings, Signer, checksum_address, load_key
-from livefleet.hardware import HardwareSampler
+from livefleet.hardware import HardwareSampler, VramLedger
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Clock, ConditionBoard
 from livefleet.reconcile import ReconcileLoop
@@ -35,6 +35,7 @@ class RoleContext:
     board: ConditionBoard
     clock: Clock
     sampler: HardwareSampler
+    ledger: VramLedger  # of the devices' memory, for all that runs here
 
 
 class Role(Drainable, Protocol):

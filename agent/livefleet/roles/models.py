@@ -2,14 +2,25 @@
 
 import random
 
-from livefleet.ai import MODEL_PLACED, MODEL_WARM, AiPool, Placement, WatchLimits, place, placement_conditions
+from livefleet.ai import (
+    MODEL_PLACED,
+    MODEL_WARM,
+    AiPool,
+    Catalogue,
+    Placement,
+    WatchLimits,
+    Weights,
+    place,
+    placement_conditions,
+    size_of,
+)
 from livefleet.hardware import HardwareSnapshot
 from livefleet.kernel import ConditionBoard
-from livefleet.roles.base import RoleContext
+from livefleet.roles.base import RoleContext, read_secret
 from livefleet.spec import AiDuty, GpuSelection, NodeSpec
 from livefleet.wire.ai_hardware import ModelHardware, hardware_of
 
-__all__ = ["LocalModels", "forget_models", "open_models", "warm_models"]
+__all__ = ["LocalModels", "forget_models", "open_models", "placed_models", "warm_models", "weights_of"]
 
 
 class LocalModels:
@@ -42,19 +53,40 @@ async def open_models(context: RoleContext, duty: AiDuty) -> LocalModels:
     """Place the models and report how that went; the caller enters the pool."""
     spec = context.spec
     snapshot = context.sampler.latest or await context.sampler.sample()
-    catalogue = place((model for model in spec.models if model.is_local), _usable(snapshot, spec.gpus))
+    catalogue = placed_models(spec, snapshot)
     for condition in placement_conditions(catalogue):
         context.board.report(condition)
     pool = AiPool(
         catalogue.placed,
+        source_of=weights_of(spec, duty).source_of,
+        tokens={model.token: read_secret(spec, model.token) for model in spec.models if model.token is not None},
         run_dir=spec.paths.run / "ai",
         state_folder=spec.paths.state,
         board=context.board,
         rng=random.SystemRandom(),
         request_timeout_s=duty.request_timeout_s,
+        cold_patience_s=duty.cold_patience_s,
+        ledger=context.ledger,
         limits=WatchLimits(load_timeout_s=duty.load_timeout_s),
     )
     return LocalModels(context, catalogue.placed, pool)
+
+
+def weights_of(spec: NodeSpec, duty: AiDuty) -> Weights:
+    """The models' files on this host. Raises BadInput for a token that cannot be read."""
+    token = None if duty.weights.token is None else read_secret(spec, duty.weights.token)
+    return Weights(duty.weights, state_folder=spec.paths.state, token=token)
+
+
+def placed_models(spec: NodeSpec, snapshot: HardwareSnapshot) -> Catalogue:
+    """Which device each model of this host is for, by the GPUs that there are."""
+    headroom = 0 if spec.duties.transcoding is None else spec.duties.transcoding.vram_headroom
+    return place(
+        (model for model in spec.models if model.is_local),
+        _usable(snapshot, spec.gpus),
+        room={g.uuid: (g.memory_total or 0) - (g.memory_used or 0) - headroom for g in snapshot.gpus},
+        size_of=lambda model: size_of(model, spec.paths.state),
+    )
 
 
 def _usable(snapshot: HardwareSnapshot, wanted: GpuSelection) -> list[str]:

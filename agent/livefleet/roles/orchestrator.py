@@ -19,6 +19,7 @@ from livefleet.roles.base import RoleContext, close_signer, open_signer, private
 from livefleet.roles.chain_link import CHAIN_REACHABLE, PAYMENTS_DURABLE
 from livefleet.roles.chain_report import chain_part
 from livefleet.roles.chain_side import ChainSide, open_chain_side
+from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.models import LocalModels, forget_models, open_models, warm_models
 from livefleet.roles.own_metrics import (
     own_device_readings,
@@ -149,6 +150,7 @@ class OrchestratorRole:
             parts["load"] = load_part(self._transcoder)
         if self._ai is not None:
             parts["models"] = [asdict(model) for model in self._ai.pool.advertised()]
+            parts["model_runners"] = model_runners_part(self._ai.pool.snapshot())
         if self._chain is not None:
             parts["chain"] = chain_part(self._chain.watcher)
             if (redeemer := self._chain.redeemer) is not None:
@@ -162,6 +164,8 @@ class OrchestratorRole:
         found: list[Reading] = []
         if self._server is not None:
             found += self._server_readings(self._server)
+        if self._ai is not None:
+            found += own_model_readings(self._ai.pool.snapshot())
         if self._transcoder is not None:
             found += own_device_readings(self._transcoder)
         if self._payments is not None:

@@ -98,6 +98,7 @@ async def _opened(
         max_load=duty.max_load,
         pixel_costs=known,
         rng=random.SystemRandom(),
+        ledger=context.ledger,
     )
 
 

@@ -1,17 +1,19 @@
 """Rows of the table that need models, GPUs or many gateways; tests/e2e/test_node_metrics.py holds the others."""
 
 import re
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
 
-from livefleet.ai import AdvertisedModel
-from livefleet.hardware import GpuSample, HardwareSnapshot
+from livefleet.ai import AdvertisedModel, ModelSnapshot, PoolSnapshot
+from livefleet.hardware import DeviceBook, GpuSample, HardwareSnapshot
 from livefleet.health import GpuCollector, NodeCollector, NodeStatus
 from livefleet.kernel import Condition, Refused, Status, Wei
 from livefleet.media import Profile
 from livefleet.payments import BadPayment, PaymentCounters, PaymentsSnapshot, Rate, TicketCount
 from livefleet.roles import drain_readings, owner_labels, version_reading
+from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.own_metrics import own_ai_worker_readings, own_price_readings
 from livefleet.roles.reference_metrics import (
     ai_readings,
@@ -57,7 +59,20 @@ def an_ai_scrape():
     stats.save_failures.add("Unknown", *MODEL)
     model = AdvertisedModel(*MODEL, warm=True, capacity=4, capacity_in_use=1, runner_version="")
     worker = AiWorkerSnapshot("o:8935", joined=True, jobs=1, done=2, failed=3)
-    return [*ai_readings(stats), *model_readings([model], 2), *own_ai_worker_readings(worker)]
+    return [
+        *ai_readings(stats), *model_readings([model], 2), *own_ai_worker_readings(worker),
+        *own_model_readings(a_pool()),
+    ]  # fmt: skip
+
+
+def a_pool():
+    runner = ModelSnapshot(
+        *MODEL, device="GPU-1", state="ready", reason="Answering", message="", declared_warm=True, is_warm=True, pid=7,
+        capacity=2, in_use=1, waiting=0, load_s=4.5, loads=2, losses=1, evictions=0, loaded_bytes=10**9,
+        peak_bytes_by_units={64: 5, 128: 9}, expected_bytes=10**9, is_expectation_measured=True, jobs=8, failed_jobs=2,
+        refused_memory=3, out_of_memory=1, p50_s=0.5, p95_s=0.9,
+    )  # fmt: skip
+    return PoolSnapshot((runner,), (DeviceBook("GPU-1", 24, 2, None, 5, ()),))
 
 
 def test_ai_and_gpu_rows__stand_in_the_table():
@@ -77,6 +92,26 @@ def test_ai_and_gpu_rows__stand_in_the_table():
     assert scrape.value("livepeer_ai_result_download_time_seconds_bucket", le="0.15", **labels) == 1
     assert scrape.bounds("livepeer_ai_result_upload_time_seconds") == ["0.1", "0.15", "0.2", "0.5", "10", "+Inf"]
     assert scrape.labels("livefleet_node_info")[0]["digest"] == "d" * 12
+    runner = labels | {"device": "GPU-1"}
+    assert scrape.value("livefleet_model_peak_bytes", **runner) == 9
+    assert scrape.value("livefleet_model_job_seconds", quantile="0.95", **runner) == 0.9
+    assert scrape.value("livefleet_model_jobs_refused_for_memory_total", **runner) == 3
+    assert [sample["held"] for sample in scrape.labels("livefleet_device_memory_bytes")] == [
+        "total",
+        "headroom",
+        "free",
+    ]
+
+
+def test_model_runners__never_measured__leave_out_what_is_not_known():
+    (known,) = a_pool().models
+    new = replace(known, load_s=None, loaded_bytes=None, peak_bytes_by_units={}, p50_s=None, p95_s=None)
+    pool = replace(a_pool(), models=(new,))
+    told = {name for name, *_ in own_model_readings(pool)}
+    assert "livefleet_model_load_seconds" not in told
+    assert "livefleet_model_peak_bytes" not in told
+    assert "livefleet_model_warm" in told
+    assert model_runners_part(pool)["runners"][0]["load_s"] is None
 
 
 def test_drain_and_dollar_rows__stand_in_the_table():

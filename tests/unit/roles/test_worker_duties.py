@@ -2,7 +2,7 @@
 
 import pytest
 
-from livefleet.hardware import HardwareSampler
+from livefleet.hardware import HardwareSampler, UncountedMemory, VramLedger
 from livefleet.kernel import BadInput, ConditionBoard, SystemClock
 from livefleet.roles import RoleContext, WorkerRole
 from livefleet.spec import NodeSpec
@@ -24,7 +24,11 @@ def a_role(*duties: str, models: tuple[dict, ...] = ()) -> WorkerRole:
         }
     )
     clock = SystemClock()
-    return WorkerRole(RoleContext(spec, ConditionBoard(clock), clock, HardwareSampler(clock, every_s=60)))
+    return WorkerRole(
+        RoleContext(
+            spec, ConditionBoard(clock), clock, HardwareSampler(clock, every_s=60), VramLedger(UncountedMemory())
+        )
+    )
 
 
 @pytest.mark.parametrize(
