@@ -20,6 +20,7 @@ from livefleet.payments import (
     TicketExpiration,
     TicketParams,
 )
+from livefleet.spec import Pipeline
 from livefleet.wire import AuthToken, Capabilities, Capability, SegmentCredentials
 from livefleet.wire.segment import sign_segment
 from livefleet.wire.translate import payment_to_header, segment_to_header
@@ -215,23 +216,33 @@ IMAGE_BODY = {"model_id": MODEL, "prompt": "a fleet", "width": 64, "height": 32,
 
 
 class OnePlace:
-    """A model with one place, as `livefleet.ai.AiPool` offers it."""
+    """A model with one place, as `livefleet.ai.AiPool` offers it.
 
-    def __init__(self):
+    It answers with pictures, or with `result`, or chunk by chunk with `chunks`; `gate` closed holds it back.
+    """
+
+    def __init__(self, pipeline=Pipeline.TEXT_TO_IMAGE, *, result=None, chunks=()):
+        self.pipeline = pipeline
+        self.result = result
+        self.chunks = chunks
         self.in_use = 0
         self.requests = []
         self.error = None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.cancelled = 0
+        self.sent = 0
 
     def advertised(self):
         return (
             AdvertisedModel(
-                "text-to-image", MODEL, warm=True, capacity=1, capacity_in_use=self.in_use, runner_version="1.0"
+                self.pipeline.value, MODEL, warm=True, capacity=1, capacity_in_use=self.in_use, runner_version="1.0"
             ),
         )
 
     @contextlib.contextmanager
-    def reserve(self, _pipeline, model_id):
-        if model_id != MODEL or self.in_use:
+    def reserve(self, pipeline, model_id):
+        if (pipeline, model_id) != (self.pipeline, MODEL) or self.in_use:
             raise NoCapacity(model_id, "test")
         self.in_use += 1
         try:
@@ -243,7 +254,32 @@ class OnePlace:
         if self.error is not None:
             raise self.error
         self.requests.append(job)
-        return images(*(b"\x89PNG %d" % n for n in range(job.media)))
+        await self._wait()
+        return self.result or images(*(b"\x89PNG %d" % n for n in range(job.media)))
+
+    async def stream(self, job):
+        self.requests.append(job)
+        for chunk in self.chunks:
+            await self._wait()
+            if self.error is not None:
+                raise self.error
+            self.sent += 1
+            yield chunk
+
+    async def _wait(self):
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+def a_chunk(text: str = "", *, finish: str | None = None) -> dict:
+    """A bit of an llm's answer."""
+    return {
+        "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": finish}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4},
+    }
 
 
 def a_rng() -> random.Random:
