@@ -187,7 +187,7 @@ def signed_ticket(winner):
 
 
 async def send_raw(chain, signer, call, *, gas=1_000_000, tip=0):
-    """Hand a local chain somebody's transaction, with no estimate and no waiting."""
+    """Hand a local chain somebody's transaction, with no estimate and no waiting for its block; its hash."""
     nonce = int(await chain.client.rpc.request("eth_getTransactionCount", signer.address, "latest"), 16)
     raw = await signer.sign_transaction(
         {
@@ -202,7 +202,7 @@ async def send_raw(chain, signer, call, *, gas=1_000_000, tip=0):
             "maxPriorityFeePerGas": tip,
         }
     )
-    await chain.client.rpc.request("eth_sendRawTransaction", "0x" + raw.hex())
+    return await chain.client.rpc.request("eth_sendRawTransaction", "0x" + raw.hex())
 
 
 async def hold_blocks(chain):
