@@ -8,6 +8,11 @@ __all__ = ["COMMANDS", "command"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with a click command called `command`, one line of help)
+    "flags": ("livefleet.cli.exports.flags", "A host as go-livepeer would be started: flags, a unit, a compose file."),
+    "prices-per-gateway": (
+        "livefleet.cli.exports.prices_per_gateway",
+        "A host's prices by gateway as go-livepeer's JSON file.",
+    ),
     "ai-models": ("livefleet.cli.exports.ai_models", "A host's models as go-livepeer's aiModels file."),
 }
 

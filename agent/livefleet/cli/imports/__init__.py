@@ -8,6 +8,7 @@ __all__ = ["COMMANDS", "command"]
 
 COMMANDS: dict[str, tuple[str, str]] = {
     # name: (module with a click command called `command`, one line of help)
+    "node": ("livefleet.cli.imports.node", "What starts go-livepeer today, as a fleet file with a report."),
     "ai-models": ("livefleet.cli.imports.ai_models", "go-livepeer's aiModels as `models:` of a fleet file."),
 }
 

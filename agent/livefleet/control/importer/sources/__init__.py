@@ -1,0 +1,1 @@
+"""Readers, one a kind of source: text in, processes and findings out."""
