@@ -47,11 +47,14 @@ LIMITS = WatchLimits(
 class Fault(StrEnum):
     KILL = "kill -9"
     HANG = "stopped"
+    PAUSE = "stopped for 3 s"
     MEMORY = "out of memory"
     CANCEL = "given up"
 
 
-WEIGHTS = {Fault.KILL: 30, Fault.HANG: 15, Fault.MEMORY: 25, Fault.CANCEL: 30}
+WEIGHTS = {Fault.KILL: 25, Fault.HANG: 10, Fault.PAUSE: 15, Fault.MEMORY: 20, Fault.CANCEL: 30}
+STOPS = {Fault.HANG, Fault.PAUSE}
+PAUSE_S = 3.0
 
 
 @dataclass
@@ -63,6 +66,7 @@ class Window:
     begun: float
     well_again: float = float("inf")
     retracted_s: float | None = None
+    was_replaced: bool = False  # though it had only paused
 
 
 @dataclass
@@ -102,8 +106,9 @@ class Outcome:
         told += [
             f"{w.model}: still advertised {w.retracted_s:.2f} s after {w.fault}"
             for w in self.windows
-            if w.fault is Fault.KILL and (w.retracted_s is None or w.retracted_s > RETRACTED_WITHIN_S)
+            if w.fault in {Fault.KILL, *STOPS} and (w.retracted_s is None or w.retracted_s > RETRACTED_WITHIN_S)
         ]
+        told += [f"{w.model}: its process was not the same after {w.fault}" for w in self.windows if w.was_replaced]
         if not any(KIND.out_of_memory in text for text in self.starved) and self.starved:
             told.append(f"no request was told to be out of memory, but {self.starved[0]}")
         return told
@@ -123,6 +128,8 @@ class Outcome:
                 f"{fault:<14} {len(of_kind):>5} {statistics.median(back):>20.2f} {max(back):>10.2f} "
                 f"{(f'{max(gone):.3f}' if gone else '-'):>21}"
             )
+        stops = sum(w.fault in STOPS for w in self.windows)
+        lines.append(f"\nretracted for silence {sum(m.silences for m in self.models)} times, stopped {stops} times")
         done = sum(not r.answer for r in self.requests)
         lines += [
             "",
@@ -186,12 +193,26 @@ class Trouble:
                 case Fault.HANG:
                     os.kill(self._pid(name), signal.SIGSTOP)
                     window.retracted_s = await self._retracted(name, window.begun)
+                case Fault.PAUSE:
+                    await self._pause(name, window)
                 case Fault.MEMORY:
                     await self._starve(name)
                 case Fault.CANCEL:
                     await self._give_up(name)
             await self._well(name)
             window.well_again = time.monotonic()
+
+    async def _pause(self, name: str, window: Window) -> None:
+        """Stop it for too short a time to be killed."""
+        pid = self._pid(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            window.retracted_s = await self._retracted(name, window.begun)
+            await asyncio.sleep(window.begun + PAUSE_S - time.monotonic())
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        await self._well(name)
+        window.was_replaced = self._pid(name) != pid
 
     async def _load(self, name: str) -> None:
         while True:

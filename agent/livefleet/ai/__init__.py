@@ -5,6 +5,7 @@ from livefleet.ai.catalogue import MODEL_PLACED, Catalogue, Placement, Unplaced,
 from livefleet.ai.errors import BadRequest, Malformed, NoCapacity, RunnerHung, RunnerRefused, SourceMissing
 from livefleet.ai.forms import BadForm, read_fields
 from livefleet.ai.jobs import AiJob, AiResult, Media
+from livefleet.ai.json_text import json_pieces, rendered
 from livefleet.ai.kinds import Kind
 from livefleet.ai.launch import settings_of
 from livefleet.ai.parsing import check_fields, job_of, json_object, parse_job
@@ -55,11 +56,13 @@ __all__ = [
     "check_fields",
     "job_of",
     "json_object",
+    "json_pieces",
     "kind_of",
     "parse_job",
     "place",
     "placement_conditions",
     "read_fields",
+    "rendered",
     "runner_environment",
     "settings_of",
     "size_of",

@@ -48,7 +48,7 @@ class RunnerView:
         """Whether it takes requests now: loaded, or declared cold and free to load."""
         if self.declared_warm:
             return self.state is RunnerState.READY
-        return self.state is not RunnerState.LOST
+        return self.state in {RunnerState.COLD, RunnerState.LOADING, RunnerState.READY}
 
     @property
     def free(self) -> int:
@@ -91,9 +91,13 @@ def _condition(subject: str, group: Sequence[RunnerView]) -> Condition:
     ready = sum(r.state is RunnerState.READY for r in group)
     share = f" ({ready} of {len(group)} runners answer)" if len(group) > 1 else ""
     if worst.faulty:
-        status, message = Status.FALSE, f"{worst.message}; it is started again by itself"
+        is_hung = worst.state is RunnerState.HUNG
+        next_step = "killed and started again unless it answers" if is_hung else "started again by itself"
+        status, message = Status.FALSE, f"{worst.message}; it is {next_step}"
     elif worst.state is RunnerState.READY:
         status, message = Status.TRUE, worst.message
+    elif worst.state is RunnerState.UNLOADED:
+        status, message = Status.FALSE, worst.message
     else:
         status, message = Status.UNKNOWN, worst.message
     return Condition(
@@ -102,7 +106,8 @@ def _condition(subject: str, group: Sequence[RunnerView]) -> Condition:
         reason=worst.reason,
         message=message + share,
         subject=subject,
-        gates_ready=any(r.declared_warm for r in group),
+        # Being away on purpose keeps no node from being ready.
+        gates_ready=any(r.declared_warm and r.state is not RunnerState.UNLOADED for r in group),
     )
 
 

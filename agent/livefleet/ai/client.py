@@ -1,5 +1,6 @@
 """One runner's HTTP API from the pool's side."""
 
+import asyncio
 import json
 import ssl
 from collections.abc import AsyncGenerator, Iterator, Mapping
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from livefleet.ai.errors import RunnerHung, RunnerRefused
 from livefleet.ai.jobs import AiJob, AiResult
+from livefleet.ai.json_text import LARGE_TEXT
 from livefleet.ai.parsing import json_object
 from livefleet.ai.pipelines import kind_of
 from livefleet.ai.result_frames import CONTENT_TYPE, of_frames
@@ -72,11 +74,13 @@ class RunnerClient:
     ) -> None:
         await self._http.aclose()
 
-    async def health(self) -> RunnerHealth:
-        """What the runner says of itself; SILENT for anything but a proper answer."""
+    async def health(self, within_s: float | None = None) -> RunnerHealth:
+        """What the runner says of itself; SILENT for anything but a proper answer, LATE where none came in time."""
         try:
-            reply = await self._http.get("/health")
+            reply = await self._http.get("/health", timeout=within_s or self._health_timeout_s)
             return RunnerHealth(_Health.model_validate_json(reply.content).status) if reply.is_success else _SILENT
+        except httpx.ReadTimeout:
+            return RunnerHealth.LATE
         except (httpx.HTTPError, ValueError):
             return _SILENT
 
@@ -112,9 +116,8 @@ class RunnerClient:
         if reply.status_code != 200:
             raise RunnerRefused(self._wrapped(reply))
         try:
-            if reply.headers.get("content-type") == CONTENT_TYPE:
-                return of_frames(reply.content)
-            return AiResult.of_data_urls(json_object(reply.content))
+            # Of a large answer in a thread: it takes long enough for others to notice.
+            return _result_of(reply) if len(reply.content) <= LARGE_TEXT else await asyncio.to_thread(_result_of, reply)
         except ValueError as error:
             raise RunnerRefused(f"{self._name} container sent no result: {error}") from error
 
@@ -185,6 +188,13 @@ class RunnerClient:
 
 
 _SILENT = RunnerHealth.SILENT
+
+
+def _result_of(reply: httpx.Response) -> AiResult:
+    """Raises ValueError."""
+    if reply.headers.get("content-type") == CONTENT_TYPE:
+        return of_frames(reply.content)
+    return AiResult.of_data_urls(json_object(reply.content))
 
 
 def _headers(token: str | None, *, framed: bool) -> dict[str, str]:

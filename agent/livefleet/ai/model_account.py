@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from livefleet.ai.busy import NOT_COUNTED, Busy
 from livefleet.ai.errors import NoCapacity, RunnerRefused
 from livefleet.ai.jobs import AiJob
 from livefleet.ai.pipelines import kind_of
@@ -11,7 +12,7 @@ from livefleet.ai.pool_snapshot import JobTimes, ModelSnapshot
 from livefleet.ai.served import Served
 from livefleet.ai.warm_model import WarmModel
 from livefleet.ai.watch import RunnerState
-from livefleet.spec import Pipeline
+from livefleet.spec import ModelOrder, Pipeline
 
 __all__ = ["ModelAccount"]
 
@@ -19,8 +20,10 @@ __all__ = ["ModelAccount"]
 class ModelAccount:
     """A runner, beside the numbers of its jobs since the agent's start."""
 
-    def __init__(self, served: Served) -> None:
+    def __init__(self, served: Served, busy: Busy = NOT_COUNTED) -> None:
+        """`busy` for a model that does not wait for its load, and so does not tell by itself when it works."""
         self.served = served
+        self._busy = busy
         self._times = JobTimes()
         self._jobs = 0
         self._failed = 0
@@ -42,13 +45,19 @@ class ModelAccount:
             self._refused_memory += error.memory
             raise
 
+    def follow(self, order: ModelOrder | None) -> None:
+        """Go by an operator's request; a model that something else serves is not ours to load."""
+        if isinstance(self.served, WarmModel):
+            self.served.follow(order)
+
     @contextmanager
     def counted(self, job: AiJob) -> Iterator[None]:
         """Count a job and its end."""
         started = time.monotonic()
         self._jobs += 1
         try:
-            yield
+            with self._busy():
+                yield
         except NoCapacity as error:
             self._refused_memory += error.memory
             raise
@@ -90,4 +99,9 @@ class ModelAccount:
             out_of_memory=self._out_of_memory,
             p50_s=self._times.share(0.5),
             p95_s=self._times.share(0.95),
+            silences=0 if warm is None else warm.residence.silences,
+            failed_proofs=0 if warm is None else warm.residence.failed_proofs,
+            proved_ago_s=model.proved_ago_s,
+            loading=None if warm is None else warm.loading(),
+            order=None if warm is None else warm.orders.snapshot(),
         )

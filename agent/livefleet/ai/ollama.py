@@ -16,7 +16,6 @@ from livefleet.ai.advertising import RunnerView
 from livefleet.ai.catalogue import Placement
 from livefleet.ai.chat import Conversation, Usage
 from livefleet.ai.errors import NoCapacity, RunnerLost, RunnerRefused
-from livefleet.ai.external_model import EXTERNAL_LIMITS
 from livefleet.ai.jobs import AiJob, AiResult
 from livefleet.ai.ollama_api import ChatPiece, OllamaApi, OllamaFailed, Pulling, full_tag
 from livefleet.ai.pipelines import kind_of
@@ -29,6 +28,8 @@ __all__ = ["OLLAMA", "OllamaModel", "is_ollama"]
 
 OLLAMA: Final = "ollama:"
 """What an entry's `source` starts with."""
+
+OLLAMA_LIMITS: Final = WatchLimits(load_timeout_s=120.0)
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class OllamaModel:
         request_timeout_s: float,
         rng: random.Random,
         on_change: Callable[[], None],
-        limits: WatchLimits = EXTERNAL_LIMITS,
+        limits: WatchLimits = OLLAMA_LIMITS,
     ) -> None:
         """`token`: what the entry's secret holds. The placement's entry is one of `is_ollama` and of pipeline llm."""
         entry = placement.entry
@@ -80,6 +81,11 @@ class OllamaModel:
         self._is_faulty = False
         self._api: OllamaApi | None = None  # while the model can be asked
         self._look_now = asyncio.Event()
+
+    @property
+    def proved_ago_s(self) -> float | None:
+        """Not known: the server says what it has loaded, and is asked for nothing else."""
+        return None
 
     def view(self) -> RunnerView:
         """What is told of it. It answers in ai-runner's shapes, so that is the version it goes by."""

@@ -5,11 +5,13 @@ import os
 import random
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from livefleet.ai.advertising import AdvertisedModel, advertised, conditions
+from livefleet.ai.busy import NOT_COUNTED, Busy, BusyMeter
 from livefleet.ai.catalogue import Placement, Source, resolve_source
 from livefleet.ai.errors import NoCapacity
 from livefleet.ai.external_model import ExternalModel
@@ -18,12 +20,14 @@ from livefleet.ai.model_account import ModelAccount
 from livefleet.ai.model_records import ModelRecords
 from livefleet.ai.ollama import OllamaModel, is_ollama
 from livefleet.ai.pool_snapshot import PoolSnapshot
+from livefleet.ai.proof import PROOF_EVERY_S
+from livefleet.ai.runner_start import RunnerStart
 from livefleet.ai.served import Served
 from livefleet.ai.warm_model import SourceOf, WarmModel
 from livefleet.ai.watch import WatchLimits
 from livefleet.hardware import UncountedMemory, VramLedger
 from livefleet.kernel import BadInput, ConditionBoard
-from livefleet.spec import Pipeline
+from livefleet.spec import ModelOrder, Pipeline
 
 __all__ = ["COLD_PATIENCE_S", "AiPool", "Reservation"]
 
@@ -60,7 +64,8 @@ class AiPool:
 
     `ledger` None: memory is not counted. `source_of` None: weights are in a folder or are fetched by the runner itself.
     `tokens`: the secrets' texts of entries with a `url`, by the secret's name. What is measured of models is kept in
-    `state_folder`. Raises BadInput for a run folder whose path is too long to hold sockets.
+    `state_folder`. `meter` is told of the devices' time. Raises BadInput for a run folder whose path is too long to
+    hold sockets.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class AiPool:
         ledger: VramLedger | None = None,
         source_of: SourceOf | None = None,
         tokens: Mapping[str, str] | None = None,
+        meter: BusyMeter | None = None,
+        proof_every_s: float = PROOF_EVERY_S,
     ) -> None:
         self._run_dir = run_dir
         self._board = board
@@ -91,32 +98,44 @@ class AiPool:
         async def from_folder(placement: Placement) -> Source:
             return resolve_source(placement.entry, state_folder)
 
+        def busy(placement: Placement, *, is_here: bool) -> Busy:
+            if meter is None:
+                return NOT_COUNTED
+            entry = placement.entry
+            device = placement.device if is_here else entry.url or ""
+            return partial(meter.busy, entry.pipeline.value, entry.model_id, device, is_here=is_here)
+
+        def account(number: int, placement: Placement) -> ModelAccount:
+            if placement.entry.url is not None:
+                return ModelAccount(served(number, placement), busy(placement, is_here=False))
+            return ModelAccount(served(number, placement))
+
         def served(number: int, placement: Placement) -> Served:
             token = placement.entry.token
             if placement.entry.url is not None:
-                of_kind = OllamaModel if is_ollama(placement.entry) else ExternalModel
-                return of_kind(
-                    placement,
-                    token=None if token is None else (tokens or {})[token],
-                    request_timeout_s=request_timeout_s,
-                    rng=rng,
-                    on_change=self._report,
-                )
+                elsewhere: dict[str, Any] = {
+                    "token": None if token is None else (tokens or {})[token],
+                    "request_timeout_s": request_timeout_s,
+                    "rng": rng,
+                    "on_change": self._report,
+                }
+                if is_ollama(placement.entry):
+                    return OllamaModel(placement, **elsewhere)
+                return ExternalModel(placement, **elsewhere, proof_every_s=proof_every_s)
             return WarmModel(
                 placement,
-                socket=_socket_path(run_dir, number),
+                start=RunnerStart(_socket_path(run_dir, number), request_timeout_s, threads, limits or WatchLimits()),
                 source_of=source_of or from_folder,
                 ledger=self._ledger,
                 records=records,
-                request_timeout_s=request_timeout_s,
                 cold_patience_s=cold_patience_s,
-                cpu_threads=threads,
-                limits=limits or WatchLimits(),
                 rng=rng,
                 on_change=self._report,
+                busy=busy(placement, is_here=True),
+                proof_every_s=proof_every_s,
             )
 
-        self._accounts = [ModelAccount(served(*numbered)) for numbered in enumerate(placements)]
+        self._accounts = [account(*numbered) for numbered in enumerate(placements)]
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
@@ -141,6 +160,12 @@ class AiPool:
     def on_change(self, listener: Callable[[], None]) -> None:
         """Call it whenever a model's state changes, at once; it must not block. `advertised` tells what is."""
         self._listeners.append(listener)
+
+    def follow(self, orders: Sequence[ModelOrder]) -> None:
+        """Go by operators' requests of single models from now on, and by nothing else that was asked before."""
+        for account in self._accounts:
+            entry = account.served.placement.entry
+            account.follow(next((order for order in orders if order.is_of(entry.pipeline, entry.model_id)), None))
 
     def runner_pids(self) -> dict[str, tuple[int, ...]]:
         """Processes by model id, for /status."""

@@ -5,9 +5,11 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from livefleet.ai.load_progress import LoadSnapshot
+from livefleet.ai.order_book import OrderSnapshot
 from livefleet.hardware import DeviceBook
 
-__all__ = ["JobTimes", "ModelSnapshot", "PoolSnapshot"]
+__all__ = ["JobTimes", "ModelSnapshot", "PoolSnapshot", "Residence"]
 
 _KEPT = 256
 
@@ -19,7 +21,7 @@ class ModelSnapshot:
     pipeline: str
     model_id: str
     device: str
-    state: str  # cold, loading, ready, lost
+    state: str  # cold, loading, ready, hung, lost, unloaded
     reason: str
     message: str
     declared_warm: bool
@@ -42,6 +44,11 @@ class ModelSnapshot:
     out_of_memory: int  # requests that ran out of memory
     p50_s: float | None  # of the last 256 answers
     p95_s: float | None
+    silences: int = 0  # times it gave no sign of life, and was not offered meanwhile
+    failed_proofs: int = 0
+    proved_ago_s: float | None = None  # since it showed last that it works; None while it is not there
+    loading: LoadSnapshot | None = None  # how far a load is
+    order: OrderSnapshot | None = None  # an operator's request of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,17 @@ class PoolSnapshot:
 
     models: tuple[ModelSnapshot, ...]
     devices: tuple[DeviceBook, ...]
+
+
+@dataclass(slots=True)
+class Residence:
+    """How often it came and went since the agent's start."""
+
+    loads: int = 0
+    losses: int = 0
+    evictions: int = 0
+    silences: int = 0
+    failed_proofs: int = 0
 
 
 class JobTimes:

@@ -8,8 +8,10 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 
 from livefleet.ai.errors import RunnerLost
+from livefleet.ai.runner_line import LoadStep, RunnerLines
 from livefleet.ai.settings import CPU, RunnerSettings
 from livefleet.ai.watch import WatchLimits
 
@@ -17,50 +19,95 @@ __all__ = ["RunnerProcess", "model_environment", "runner_environment", "running"
 
 log = logging.getLogger(__name__)
 
-_STDERR = 2
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+_BURIAL_S = 5.0  # after SIGKILL; one that a driver holds on to may take for ever
 _PASSED_ON = (
     "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "NO_PROXY", "PATH", "SSL_CERT_FILE",
     "TMPDIR", "HF_ENDPOINT", "HF_HOME", "HF_TOKEN",
 )  # fmt: skip
 
 
-class RunnerProcess:
+class RunnerProcess(asyncio.SubprocessProtocol):
     """A runner that was started; whether it still lives is for `ended` to say."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self.pid = process.pid
+    def __init__(self) -> None:
+        self._lines = RunnerLines()
+        self._gone = asyncio.Event()
+        self._all_said = asyncio.Event()
+        self._transport: asyncio.SubprocessTransport | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._transport is not None
+        return self._transport.get_pid()
+
+    @property
+    def beats(self) -> int:
+        """How many signs of life it has given since it can be asked."""
+        return self._lines.beats
+
+    @property
+    def step(self) -> LoadStep:
+        """How far loading is."""
+        return self._lines.step
 
     async def ended(self, within_s: float) -> bool:
         """Wait for its end, at most so long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s):
-                await self._process.wait()
-        return self._process.returncode is not None
+                await self._gone.wait()
+        return self._gone.is_set()
 
     async def post_mortem(self) -> RunnerLost:
-        """What to say of a process that has ended by itself."""
-        code = await self._process.wait()
-        assert self._process.stdout is not None
-        words = (await self._process.stdout.read()).decode(errors="replace").strip()
-        if words:
-            return RunnerLost("LoadFailed", words)
+        """What to say of a process that has ended by itself. Waits for its last words, which a child may hold up."""
+        await self._gone.wait()
+        await self._all_said.wait()
+        if self._lines.words:
+            return RunnerLost("LoadFailed", self._lines.words)
+        code = self._code()
         how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return RunnerLost("RunnerDied", f"the runner (pid {self.pid}) ended: {how}")
 
     async def stop(self, grace_s: float) -> None:
         """SIGTERM, then SIGKILL; returns when the process is gone."""
-        if self._process.returncode is None:
+        assert self._transport is not None
+        if not self._gone.is_set():
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
+                self._transport.terminate()
             if not await self.ended(grace_s):
                 self.kill()
-        await self._process.wait()
+        await self._gone.wait()
 
     def kill(self) -> None:
         """SIGKILL, for a process that hangs."""
+        assert self._transport is not None
         with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
+            self._transport.kill()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The loop's word that it was started."""
+        self._transport = cast("asyncio.SubprocessTransport", transport)  # uvloop's is no subclass
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        """It said something."""
+        self._lines.feed(data)
+
+    def pipe_connection_lost(self, fd: int, exc: Exception | None) -> None:
+        """Nobody holds the other end any more."""
+        if fd == _STDOUT:
+            self._lines.end()
+            self._all_said.set()
+
+    def process_exited(self) -> None:
+        """It has ended."""
+        self._gone.set()
+
+    def _code(self) -> int:
+        assert self._transport is not None
+        code = self._transport.get_returncode()
+        assert code is not None
+        return code
 
 
 @asynccontextmanager
@@ -68,24 +115,26 @@ async def running(settings: RunnerSettings, *, offline: bool, limits: WatchLimit
     """A runner for as long as the block lasts. It ends with the block, and with this process however that ends."""
     assert settings.socket is not None
     settings.socket.unlink(missing_ok=True)
-    process = await asyncio.create_subprocess_exec(
+    transport, runner = await asyncio.get_running_loop().subprocess_exec(
+        RunnerProcess,
         sys.executable, "-P", "-m", "livefleet.ai.runner",
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=_STDERR,
         env=runner_environment(settings, os.environ, offline=offline),
     )  # fmt: skip
-    runner = RunnerProcess(process)
     log.info("ai.runner_started", extra={"model": settings.model_id, "device": settings.device, "pid": runner.pid})
     try:
-        assert process.stdin is not None
-        process.stdin.write(settings.model_dump_json().encode() + b"\n")
+        stdin = cast("asyncio.WriteTransport", transport.get_pipe_transport(_STDIN))
+        stdin.write(settings.model_dump_json().encode() + b"\n")
         yield runner
     finally:
         try:
             await runner.stop(limits.stop_grace_s)
         finally:
             runner.kill()  # when cancelled a second time, nobody waits for manners
+            await runner.ended(_BURIAL_S)
+            transport.close()
             settings.socket.unlink(missing_ok=True)
 
 

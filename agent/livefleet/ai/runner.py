@@ -1,9 +1,12 @@
 """The process that holds one model: `python -m livefleet.ai.runner`, started by the pool; by hand: `standalone.py`.
 
 stdin:  one line of settings; its end means that the agent is gone.
-stdout: one line when it has to give up, saying why. Whatever libraries print goes to stderr.
+stdout: lines of `runner_line.py`: steps while loading, beats while serving, and why when it has to give up. Whatever
+        libraries print goes to stderr.
 """
 
+import asyncio
+import contextlib
 import ctypes
 import logging
 import os
@@ -23,6 +26,7 @@ import uvloop
 from livefleet.ai.kinds import Kind
 from livefleet.ai.pipelines import kind_of
 from livefleet.ai.runner_api import RunnerApi
+from livefleet.ai.runner_line import BEAT, BEAT_EVERY_S, LoadStep, step_line
 from livefleet.ai.settings import KEEP_CONNECTIONS_S, RunnerSettings
 from livefleet.ai.stop import Stop
 from livefleet.hardware import read_snapshot
@@ -46,6 +50,7 @@ def main() -> None:
     kernel_log.configure()
     settings = RunnerSettings.model_validate_json(sys.stdin.buffer.readline())
     if settings.parent is not None:
+        os.set_blocking(words, False)
         _die_with_parent(settings.parent)
     serve(settings, words)
 
@@ -54,28 +59,31 @@ def serve(settings: RunnerSettings, words: int) -> None:
     """Load the model while answering `/health`, then serve it until told to stop. Ends the process.
 
     At a TCP address nothing answers before the model has loaded: who asks there takes any answer for a ready runner.
-    `words`: the descriptor that is told why it gave up.
+    `words`: the descriptor that is told how it is, and why it gave up.
     """
     logging.captureWarnings(capture=True)
+    tell = _Teller(None if settings.parent is None else words)
     threads = ThreadPoolExecutor(settings.capacity, thread_name_prefix="job")
     kind = kind_of(settings.pipeline)
     api = RunnerApi(settings, kind, threads, random.Random(), lambda: read_snapshot(time.time()))
     if settings.socket is not None:
         listener = _listen(settings.socket)
         # Not the pool's thread: loading must not take a job's place, and a failure must end the process at once.
-        threading.Thread(target=_load, args=(settings, kind, api, words), name="load", daemon=True).start()
+        threading.Thread(target=_load, args=(settings, kind, api, words, tell), name="load", daemon=True).start()
     else:
         assert settings.listen is not None
         listener = _listen_tcp(settings.listen)  # before loading: an address that is taken shows at once
-        _load(settings, kind, api, words)
-    _serve(api, listener)
+        _load(settings, kind, api, words, tell)
+    _serve(api, listener, tell)
     # A job in native code may take long to notice; nothing here needs an orderly interpreter exit.
     os._exit(0)
 
 
-def _load(settings: RunnerSettings, kind: Kind[Any], api: RunnerApi, words: int) -> None:
+def _load(settings: RunnerSettings, kind: Kind[Any], api: RunnerApi, words: int, tell: "_Teller") -> None:
     try:
+        tell(step_line(LoadStep.PIPELINE))
         model = kind.load(settings)
+        tell(step_line(LoadStep.PROOF))
         # A model counts as warm when it has worked once on this device in this type.
         fields, upload = kind.proof(settings)
         model.run(fields, upload, 0, Stop(float("inf")))
@@ -89,7 +97,7 @@ def _load(settings: RunnerSettings, kind: Kind[Any], api: RunnerApi, words: int)
     log.info("ai.loaded", extra={"model": settings.model_id, "device": settings.device, "dtype": settings.dtype})
 
 
-def _serve(api: RunnerApi, listener: socket.socket) -> None:
+def _serve(api: RunnerApi, listener: socket.socket, tell: "_Teller") -> None:
     config = uvicorn.Config(
         api.app(),
         log_config=None,
@@ -101,7 +109,33 @@ def _serve(api: RunnerApi, listener: socket.socket) -> None:
         server_header=False,
         log_level="warning",
     )
-    uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))
+
+    async def serve_and_beat() -> None:
+        async with asyncio.TaskGroup() as group:
+            beats = group.create_task(_beat(tell))
+            await uvicorn.Server(config).serve(sockets=[listener])
+            beats.cancel()
+
+    uvloop.run(serve_and_beat())
+
+
+async def _beat(tell: "_Teller") -> None:
+    """On the loop that takes requests, so that it tells of that loop and of nothing less."""
+    while True:
+        tell(BEAT)
+        await asyncio.sleep(BEAT_EVERY_S)
+
+
+class _Teller:
+    """Says a line to the agent, where there is one. If nobody reads, it is lost: nothing here waits for that."""
+
+    def __init__(self, descriptor: int | None) -> None:
+        self._descriptor = descriptor
+
+    def __call__(self, line: bytes) -> None:
+        if self._descriptor is not None:
+            with contextlib.suppress(BlockingIOError, BrokenPipeError):
+                os.write(self._descriptor, line)
 
 
 def _listen(path: Path) -> socket.socket:

@@ -22,6 +22,7 @@ from starlette.types import Receive, Scope, Send
 from livefleet.ai.batching import Jobs
 from livefleet.ai.forms import BadForm, discard_rest, read_fields
 from livefleet.ai.jobs import AiResult
+from livefleet.ai.json_text import holds_large_text, rendered
 from livefleet.ai.kinds import BatchedJob, JobFields, Kind, Model, StreamingModel
 from livefleet.ai.result_frames import CONTENT_TYPE, as_frames
 from livefleet.ai.runner_answers import answer_to, failure, unprocessable, wrong_token
@@ -160,7 +161,7 @@ class RunnerApi:
             try:
                 with self._counted(loaded):
                     result = await loaded.jobs.run(job)
-                return _encoded(result, framed=http.headers.get("accept") == CONTENT_TYPE)
+                return await _encoded(result, framed=http.headers.get("accept") == CONTENT_TYPE)
             except Exception as error:  # noqa: BLE001 -- libraries raise anything; each becomes ai-runner's answer
                 return self._failed(error)
 
@@ -244,14 +245,23 @@ async def _refusal(http: Request, error: BadForm) -> Response:
     return failure(error.status, str(error), None if is_read else {"connection": "close"})
 
 
-def _encoded(result: AiResult, *, framed: bool) -> Response:
+async def _encoded(result: AiResult, *, framed: bool) -> Response:
     try:
-        if framed:
-            return Response(as_frames(result), media_type=CONTENT_TYPE)
-        return JSONResponse(result.with_data_urls())
+        if not framed:
+            return Response(await rendered(result.with_data_urls()), media_type="application/json")
+        if not holds_large_text(result.body):
+            return Response(b"".join(as_frames(result)), media_type=CONTENT_TYPE)
+        frames = await asyncio.to_thread(as_frames, result)
+        size = {"content-length": str(sum(map(len, frames)))}
+        return StreamingResponse(_each(frames), media_type=CONTENT_TYPE, headers=size)
     except ValueError as error:
         # The pipeline's own doing, while a ValueError of its is the request's.
         raise RuntimeError(f"the answer is no JSON: {error}") from error
+
+
+async def _each(frames: list[bytes]) -> AsyncIterator[bytes]:
+    for frame in frames:
+        yield frame
 
 
 async def _as_fastapi_says(_: Request, error: Exception) -> Response:

@@ -26,6 +26,11 @@ class Served(Protocol):
         """Its process, while it has one of ours."""
         ...
 
+    @property
+    def proved_ago_s(self) -> float | None:
+        """Seconds since it showed last that it works; None while it is not there."""
+        ...
+
     def view(self) -> RunnerView:
         """What is told of it."""
         ...

@@ -1,6 +1,11 @@
 """Which of the declared models a node loads, and the pool that keeps them loaded."""
 
+import asyncio
+import os
 import random
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Self
 
 from livefleet.ai import (
     MODEL_PLACED,
@@ -16,6 +21,10 @@ from livefleet.ai import (
 )
 from livefleet.hardware import HardwareSnapshot
 from livefleet.kernel import ConditionBoard
+from livefleet.kernel.incarnation import incarnation
+from livefleet.payments import ModelAccounts
+from livefleet.reconcile import ReconcileLoop
+from livefleet.reconcile.resources import ModelOrdersResource
 from livefleet.roles.base import RoleContext, read_secret
 from livefleet.spec import AiDuty, GpuSelection, NodeSpec
 from livefleet.wire.ai_hardware import ModelHardware, hardware_of
@@ -24,13 +33,30 @@ __all__ = ["LocalModels", "forget_models", "open_models", "placed_models", "warm
 
 
 class LocalModels:
-    """The pool beside what its models run on."""
+    """The pool beside what its models run on, while entered; it goes by what operators ask of single models."""
 
     def __init__(self, context: RoleContext, placed: tuple[Placement, ...], pool: AiPool) -> None:
         self._sampler = context.sampler
         self._gpus = context.spec.gpus
         self._placed = placed
         self.pool = pool
+        orders = ModelOrdersResource(context.spec.paths.state, pool, incarnation(os.getpid()))
+        self._orders = ReconcileLoop(orders, context.board)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await self._orders.once()  # what was unloaded is not loaded first
+            await stack.enter_async_context(self.pool)
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            stack.callback(group.create_task(self._orders.run(), name="model-orders").cancel)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(None, None, None)  # an error of the block is its own
 
     def hardware(self) -> tuple[ModelHardware, ...]:
         """The models' GPUs as they were seen last."""
@@ -49,8 +75,8 @@ def warm_models(spec: NodeSpec) -> tuple[str, ...]:
     return (MODEL_WARM,) if spec.duties.ai and any(model.warm and model.is_local for model in spec.models) else ()
 
 
-async def open_models(context: RoleContext, duty: AiDuty) -> LocalModels:
-    """Place the models and report how that went; the caller enters the pool."""
+async def open_models(context: RoleContext, duty: AiDuty, accounts: ModelAccounts | None = None) -> LocalModels:
+    """Place the models and report how that went; the caller enters them, and `accounts` before."""
     spec = context.spec
     snapshot = context.sampler.latest or await context.sampler.sample()
     catalogue = placed_models(spec, snapshot)
@@ -68,6 +94,8 @@ async def open_models(context: RoleContext, duty: AiDuty) -> LocalModels:
         cold_patience_s=duty.cold_patience_s,
         ledger=context.ledger,
         limits=WatchLimits(load_timeout_s=duty.load_timeout_s),
+        meter=accounts,
+        proof_every_s=duty.proof_interval_s,
     )
     return LocalModels(context, catalogue.placed, pool)
 

@@ -3,13 +3,12 @@
 Files come first, then a JSON part whose `url` fields name them. Source: go-livepeer server/ai_worker.go, ai_http.go.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from python_multipart.multipart import parse_options_header
 
-from livefleet.ai import AiJob, AiResult, Media, json_object
+from livefleet.ai import AiJob, AiResult, Media, json_object, json_pieces
 from livefleet.wire.multipart import BadUpload, MultipartReader
 
 __all__ = [
@@ -51,7 +50,7 @@ def encode_result(result: AiResult, boundary: str, name: Callable[[], str]) -> I
         files.append((f"{name()}{EXTENSIONS.get(media.content_type, '')}", media))
         return files[-1][0]
 
-    body = json.dumps(result.with_urls(url_of), separators=(",", ":"), sort_keys=True).encode()
+    body = list(json_pieces(result.with_urls(url_of), only_ascii=True, sort_keys=True))
     for file, media in files:
         yield (
             f"--{boundary}\r\nContent-Disposition: attachment; filename={file}\r\n"
@@ -59,8 +58,8 @@ def encode_result(result: AiResult, boundary: str, name: Callable[[], str]) -> I
         ).encode()
         yield media.data
         yield b"\r\n"
-    yield f"--{boundary}\r\nContent-Length: {len(body)}\r\nContent-Type: {_JSON_TYPE}\r\n\r\n".encode()
-    yield body
+    yield f"--{boundary}\r\nContent-Length: {sum(map(len, body))}\r\nContent-Type: {_JSON_TYPE}\r\n\r\n".encode()
+    yield from body
     yield f"\r\n--{boundary}--\r\n".encode()
 
 

@@ -40,7 +40,9 @@ def board() -> ConditionBoard:
 
 @pytest.fixture
 def a_pool(tmp_path: Path, board: ConditionBoard) -> Callable[..., AiPool]:
-    def make(*placements: Placement, request_timeout_s: float = 120, limits=PATIENT) -> AiPool:
+    def make(
+        *placements: Placement, request_timeout_s: float = 120, limits=PATIENT, proof_every_s: float = 0
+    ) -> AiPool:
         return AiPool(
             placements,
             run_dir=tmp_path / "run",
@@ -51,6 +53,7 @@ def a_pool(tmp_path: Path, board: ConditionBoard) -> Callable[..., AiPool]:
             cold_patience_s=180,
             limits=limits,
             cpu_threads=1,
+            proof_every_s=proof_every_s,
         )
 
     return make

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from livefleet.ai import AiJob, RunnerRefused
+from livefleet.ai import AiJob, NoCapacity, RunnerRefused
 from livefleet.ai.catalogue import Placement
 from livefleet.ai.external_model import EXTERNAL_LIMITS, ExternalModel
 from livefleet.ai.watch import RunnerState, WatchLimits
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.component
 
 MODEL = "acme/painter"
 PICTURE = b"\x89PNG a picture"
-QUICK = WatchLimits(load_timeout_s=20, loading_every_s=0.05, health_every_s=0.1, health_timeout_s=2, cancel_grace_s=2)
+QUICK = replace(EXTERNAL_LIMITS, load_timeout_s=20, loading_every_s=0.05, health_timeout_s=2, cancel_grace_s=2)
 
 
 def a_job(**fields: Any) -> AiJob:
@@ -40,7 +41,12 @@ def a_chat() -> AiJob:
 
 @asynccontextmanager
 async def asked(
-    url: str, *, pipeline: Pipeline = Pipeline.IMAGE_TO_IMAGE, token: str | None = None, limits: WatchLimits = QUICK
+    url: str,
+    *,
+    pipeline: Pipeline = Pipeline.IMAGE_TO_IMAGE,
+    token: str | None = None,
+    limits: WatchLimits = QUICK,
+    proof_every_s: float = 0,
 ) -> AsyncIterator[ExternalModel]:
     entry = an_entry(pipeline=pipeline, model_id=MODEL, url=url, capacity=3, device="auto")
     model = ExternalModel(
@@ -50,6 +56,7 @@ async def asked(
         rng=random.Random(1),
         on_change=lambda: None,
         limits=limits,
+        proof_every_s=proof_every_s,
     )
     async with asyncio.TaskGroup() as group:
         duty = group.create_task(model.run())
@@ -79,7 +86,7 @@ async def test_external_model__answers__is_told_of_and_works(eventually):
         results = await asyncio.gather(*jobs)
         assert [result.body["images"][0]["seed"] for result in results] == [0, 1, 2]
         assert results[0].media["0"].data == PICTURE
-        first = runner.asked[0]
+        first = runner.asked[1]  # after the proof
         assert (first["strength"], first["safety_check"]) == ("0.500000", "true")
         assert first["image"] == (PICTURE, "image", "application/octet-stream")
 
@@ -114,25 +121,76 @@ async def test_external_model__refuses__is_told_in_the_words_that_gateways_know(
         assert model.state is RunnerState.READY
 
 
-async def test_external_model__token_is_another__is_401(eventually):
+async def test_external_model__token_is_another__fails_its_proof_and_is_not_offered(eventually):
     runner = StockRunner("image-to-image", MODEL, token="open sesame")
     async with serving(runner) as url, asked(url, token="x") as model:
+        await eventually(lambda: model.view().reason == "ProofFailed")
+        view = model.view()
+        assert (view.free, view.faulty) == (0, True)
+        assert view.message.endswith("container returned 401: Invalid bearer token.")
+
+
+async def test_external_model__does_not_work_any_more__is_retracted_until_it_does(eventually):
+    runner = StockRunner("image-to-image", MODEL)
+    async with serving(runner) as url, asked(url, proof_every_s=0.5) as model:
         await ready(model, eventually)
-        with pytest.raises(RunnerRefused, match=r"container returned 401: Invalid bearer token\."):
+        assert len(runner.asked) == 1
+        await eventually(lambda: len(runner.asked) == 2)  # idle, it shows that it works
+        runner.failure = (500, {"detail": {"msg": "Image-to-image pipeline error."}})  # and is as healthy as before
+        await eventually(lambda: model.view().reason == "ProofFailed")
+        assert model.view().free == 0
+        with pytest.raises(NoCapacity):
             await model.run_job(a_job())
+        runner.failure = None
+        await ready(model, eventually)
+
+
+async def test_external_model__proof_under_way__gives_way_to_who_pays(eventually):
+    runner = StockRunner("image-to-image", MODEL)
+    async with serving(runner) as url, asked(url, proof_every_s=0.5) as model:
+        await ready(model, eventually)
+        runner.hold.clear()
+        await eventually(lambda: runner.at_once == 1)
+        job = asyncio.ensure_future(model.run_job(a_job(seed=5)))
+        await eventually(lambda: len(runner.asked) == 3)
+        runner.hold.set()
+        assert (await job).body["images"][0]["seed"] == 5
+        assert model.state is RunnerState.READY
+
+
+async def test_external_model__silent__is_retracted_within_two_seconds_but_not_while_it_computes(eventually):
+    """As a stock ai-runner: one that computes does not say that it is well."""
+    runner = StockRunner("image-to-image", MODEL)
+    async with serving(runner) as url, asked(url) as model:
+        await ready(model, eventually)
+        runner.hold.clear()
+        job = asyncio.ensure_future(model.run_job(a_job()))
+        await eventually(lambda: runner.at_once == 1)
+        runner.silent.set()
+        await asyncio.sleep(2.5)
+        assert model.state is RunnerState.READY
+
+        # Idle and silent it is another matter.
+        runner.hold.set()
+        await job
+        began = time.monotonic()
+        await eventually(lambda: model.state is not RunnerState.READY)
+        assert time.monotonic() - began < 2
+        assert model.view().reason == "NotAnswering"
+        runner.silent.clear()
+        await ready(model, eventually)
 
 
 async def test_external_model__goes_and_comes_back__is_lost_meanwhile(eventually):
     runner, port = StockRunner("image-to-image", MODEL), free_port()
     async with serving(runner, port=port) as url, asked(url) as model:
         await ready(model, eventually)
-        # One failure is forgiven, two in a row are not.
         runner.status = "ERROR 500"
         await eventually(lambda: model.state is not RunnerState.READY)
         view = model.view()
         assert (view.reason, view.faulty, view.free) == ("NotAnswering", True, 0)
-        assert view.message.startswith(f"{url}: no healthy answer to 2 checks in a row")
-        with pytest.raises(RunnerRefused, match="container is not running"):
+        assert view.message.startswith(f"{url}: no healthy answer to a check")
+        with pytest.raises(NoCapacity, match="insufficient capacity"):
             await model.run_job(a_job())
         runner.status = "OK"
         await ready(model, eventually)
@@ -161,7 +219,7 @@ async def test_external_model__dies_under_a_request__fails_that_request_alone(ev
 
 async def test_external_model__never_answers__is_lost_within_the_limit(eventually):
     assert EXTERNAL_LIMITS.load_timeout_s == 120
-    assert (EXTERNAL_LIMITS.health_every_s, EXTERNAL_LIMITS.failures_to_kill) == (5, 2)
+    assert EXTERNAL_LIMITS.health_every_s + EXTERNAL_LIMITS.silence_s < 2
     nowhere = f"http://127.0.0.1:{free_port()}"
     async with asked(nowhere, limits=replace(QUICK, load_timeout_s=0.3)) as model:
         assert (model.view().reason, model.view().free) == ("Waiting", 0)

@@ -13,6 +13,7 @@ import pytest
 from livefleet.ai import AiPool, NoCapacity
 from livefleet.ai.model_records import ModelRecords, size_class
 from livefleet.hardware import CPU_MEMORY, Claim, MachineMemory, MemoryReading, VramLedger
+from livefleet.spec import ModelOrder, ModelWish
 from tests.builders.ai import PATIENT, a_job, a_placement, pngs
 
 pytestmark = pytest.mark.component
@@ -105,6 +106,12 @@ async def test_pool__two_cold_models_and_room_for_one__take_turns_and_streams_co
         streams = ledger.lease(CPU_MEMORY, "transcoding", 800 << 20, claim=Claim.TRANSCODING)
         with pytest.raises(NoCapacity):
             await pool.run(first)
+
+        # Nor has an operator's word more room, and he is told so.
+        pool.follow([ModelOrder(pipeline=first.pipeline, model_id=FIRST, wish=ModelWish.LOAD, since=1)])
+        await eventually(lambda: pool.snapshot().models[0].order.state == "failed")
+        assert "MiB on cpu" in pool.snapshot().models[0].order.text
+        assert pool.snapshot().models[0].state == "cold"
         streams.release()
     assert ledger.book_of(CPU_MEMORY).leases == ()
 

@@ -41,7 +41,9 @@ class Server:
                     break  # as one that is killed
                 self._answers -= 1
                 job = request.startswith(b"POST")
-                body, kind = (as_frames(RESULT), CONTENT_TYPE) if job else (b'{"status":"OK"}', "application/json")
+                body, kind = (
+                    (b"".join(as_frames(RESULT)), CONTENT_TYPE) if job else (b'{"status":"OK"}', "application/json")
+                )
                 head = f"HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}\r\n\r\n"
                 writer.write(head.encode() + body)
                 await writer.drain()

@@ -21,7 +21,7 @@ def test_advertised__several_runners__are_summed_with_the_lowest_version():
     )
 
 
-@pytest.mark.parametrize("state", [RunnerState.LOADING, RunnerState.LOST])
+@pytest.mark.parametrize("state", [s for s in RunnerState if s is not RunnerState.READY])
 def test_advertised__warm_and_not_answering__is_not_told_of(state: RunnerState):
     assert advertised([a_view(state=state)]) == ()
     assert a_view(state=state).free == 0
@@ -36,7 +36,8 @@ def test_advertised__cold__is_told_as_cold_until_it_is_loaded():
     assert advertised([cold]) == (an_advert(warm=False, runner_version=""),)
     assert cold.free == 1
     assert advertised([a_view(declared_warm=False)])[0].warm
-    assert advertised([a_view(declared_warm=False, state=RunnerState.LOST)]) == ()
+    for state in (RunnerState.LOST, RunnerState.HUNG, RunnerState.UNLOADED):
+        assert advertised([a_view(declared_warm=False, state=state)]) == ()
 
 
 def test_conditions__states__become_statuses():
@@ -51,6 +52,9 @@ def test_conditions__states__become_statuses():
     # Being started again is no cure yet: the fault stands until it answers.
     assert status(state=RunnerState.LOADING, faulty=True) == (Status.FALSE, True)
     assert status(declared_warm=False, state=RunnerState.COLD) == (Status.UNKNOWN, False)
+    assert status(state=RunnerState.HUNG, faulty=True) == (Status.FALSE, True)
+    # Being away on purpose keeps no node from being ready.
+    assert status(state=RunnerState.UNLOADED) == (Status.FALSE, False)
 
 
 def test_conditions__one_of_two_lost__tells_of_the_worst():

@@ -154,6 +154,25 @@ async def test_text_to_image__agent_asks__brings_the_media_as_they_are(ask):
     assert of_frames(reply.content) == images(b"p 1024x576", first_seed=3)
 
 
+class Masks(Echo):
+    """Answers with megabytes of text."""
+
+    def run(self, fields: JobFields, upload: bytes | None, seed: int, stop: Stop) -> AiResult:
+        return AiResult({"masks": "0.5, " * 300_000, "scores": "[1]"})
+
+
+async def test_masks__of_megabytes__are_the_same_for_the_agent_and_for_others(ask):
+    wanted = {"masks": "0.5, " * 300_000, "scores": "[1]"}
+    plain = await ask("POST", "/text-to-image", Masks(), json=JOB)
+    assert (plain.headers["content-type"], plain.json()) == ("application/json", wanted)
+    framed = await ask("POST", "/text-to-image", Masks(), json=JOB, headers={"accept": CONTENT_TYPE})
+    assert (framed.headers["content-type"], int(framed.headers["content-length"])) == (
+        CONTENT_TYPE,
+        len(framed.content),
+    )
+    assert of_frames(framed.content) == AiResult(wanted)
+
+
 async def test_text_to_image__several__have_seeds_in_a_row(call):
     body = {"prompt": "p", "num_images_per_prompt": 3, "model_id": MODEL_ID}
     status, reply = await call("POST", "/text-to-image", Echo(), json=body)

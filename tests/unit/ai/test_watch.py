@@ -37,7 +37,7 @@ def test_watch__one_miss__is_forgiven_by_the_next_answer():
     assert looks(fine, silent, fine, silent, fine, silent).ready
 
 
-@pytest.mark.parametrize("miss", [RunnerHealth.SILENT, RunnerHealth.LOADING])
+@pytest.mark.parametrize("miss", [RunnerHealth.SILENT, RunnerHealth.LATE, RunnerHealth.LOADING])
 def test_watch__two_misses_in_a_row__is_lost(miss: RunnerHealth):
     with pytest.raises(RunnerLost) as lost:
         looks(RunnerHealth.OK, miss, miss)
@@ -48,3 +48,8 @@ def test_watch__runner_reports_an_error__is_lost_at_once():
     with pytest.raises(RunnerLost) as lost:
         looks(RunnerHealth.OK, RunnerHealth.ERROR)
     assert lost.value.reason == "RunnerError"
+
+
+def test_watch__after_a_miss__is_looked_at_soon_again():
+    missed = looks(RunnerHealth.OK, RunnerHealth.LATE)
+    assert missed.wait_s(LIMITS) == LIMITS.loading_every_s

@@ -176,5 +176,7 @@ def _resized(tensor: "torch.Tensor", size: tuple[int, int], *, antialias: bool) 
 
 
 def _text(tensor: "torch.Tensor") -> str:
-    """Nested lists, as Python writes them."""
-    return str(tensor.tolist())
+    """Nested lists, as Python writes them: row by row, because nothing else of the process runs while it writes one."""
+    if tensor.dim() < 2:
+        return str(tensor.tolist())
+    return f"[{', '.join(_text(row) for row in tensor)}]"

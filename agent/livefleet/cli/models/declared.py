@@ -13,10 +13,10 @@ from livefleet.ai import Catalogue, Placement, Weights
 from livefleet.hardware import read_snapshot
 from livefleet.kernel import BadInput
 from livefleet.roles.models import placed_models, weights_of
-from livefleet.spec import ModelEntry, NodeSpec, load_node
+from livefleet.spec import ModelEntry, NodeSpec, Pipeline, load_node
 from livefleet.spec.problem import did_you_mean
 
-__all__ = ["NODE", "Declared", "as_owner", "declared_models"]
+__all__ = ["NODE", "Declared", "as_owner", "declared_models", "placed_model"]
 
 NODE = click.option(
     "--node",
@@ -69,6 +69,27 @@ def declared_models(node: Path, names: Sequence[str]) -> Declared:
     models = tuple((model, _dtype(model, catalogue)) for model in spec.models if not names or model.model_id in names)
     placed = tuple(placement for placement in catalogue.placed if not names or placement.entry.model_id in names)
     return Declared(spec, weights_of(spec, spec.duties.ai), models, placed)
+
+
+def placed_model(node: Path, pipeline: str, model_id: str) -> tuple[NodeSpec, Pipeline]:
+    """The spec, for a model that this host loads itself. Raises BadInput with what is declared instead."""
+    spec = load_node(node)
+    if spec.duties.ai is None:
+        raise BadInput(f"{node}: no duty `ai`, so no model is loaded here")
+    known = [name.value for name in Pipeline]
+    if pipeline not in known:
+        raise BadInput(f"no pipeline `{pipeline}`; {did_you_mean(pipeline, known)}".removesuffix("; "))
+    of_pipeline = [model for model in spec.models if model.pipeline == pipeline]
+    mine = [model for model in of_pipeline if model.model_id == model_id]
+    if not mine:
+        others = {model.model_id for model in of_pipeline}
+        hint = did_you_mean(model_id, others) or f"declared are {', '.join(sorted(others)) or 'none'}"
+        raise BadInput(f"{node}: no model `{model_id}` of {pipeline}; {hint}")
+    if all(model.url is not None for model in mine):
+        raise BadInput(f"{model_id}: served at {mine[0].url}, which loads and unloads it")
+    if not any(model.is_local for model in mine):
+        raise BadInput(f"{model_id}: served by workers; ask on the worker that has it")
+    return spec, Pipeline(pipeline)
 
 
 def _dtype(model: ModelEntry, catalogue: Catalogue) -> str:

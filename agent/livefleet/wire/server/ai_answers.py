@@ -7,9 +7,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Iterator
 from typing import Any
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
-from livefleet.ai import AiJob, AiResult, Media
+from livefleet.ai import AiJob, AiResult, Media, rendered
 from livefleet.kernel import OutsideWorld, Refused, SessionId
 from livefleet.spec import Pipeline
 from livefleet.wire.ai_results import EXTENSIONS
@@ -52,7 +52,7 @@ class AiAnswers:
             if media.content_type not in EXTENSIONS:
                 raise Refused(f"unsupported image format: {media.content_type[:80]}", status=500)
         if not new_gateway and job.pipeline in _INLINE:
-            return _json(result.with_data_urls())
+            return await _json(result.with_data_urls())
         found: list[Media] = []
 
         def note(media: Media) -> str:
@@ -61,7 +61,7 @@ class AiAnswers:
 
         result.with_urls(note)
         urls = iter(await self._stored(found))
-        return _json(result.with_urls(lambda _: next(urls)))
+        return await _json(result.with_urls(lambda _: next(urls)))
 
     async def _stored(self, files: list[Media]) -> list[str]:
         """A URL each, in their order."""
@@ -98,8 +98,8 @@ class AiAnswers:
             del self._kept[oldest]
 
 
-def _json(body: dict[str, Any]) -> Response:
+async def _json(body: dict[str, Any]) -> Response:
     try:
-        return JSONResponse(body)
+        return Response(await rendered(body), media_type="application/json")
     except ValueError as error:
         raise Refused(f"the result is no JSON: {error}", status=500) from error
