@@ -119,6 +119,11 @@ class Admission:
         self.cpu_of_others = 0.0  # cores; whoever looks writes it here
         self._sessions: dict[SessionId, _Session] = {}
 
+    def limit(self, *, max_load: float, max_sessions: int | None) -> None:
+        """Measure new sessions by these from now on."""
+        self._max_load = max_load
+        self._max_sessions = max_sessions
+
     def __len__(self) -> int:
         return len(self._sessions)
 

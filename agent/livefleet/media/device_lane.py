@@ -29,6 +29,7 @@ _GIVE_UP_S = 2.0  # a job that is merely slow answers a cancellation within some
 _STALL_S = 3.0  # without any use of the CPU; a retry elsewhere is then still in time for the gateway
 _STALL_CPU_S = 0.001
 _LOOK_EVERY_S = 0.5
+_PROOF_S = 30.0  # a sample takes a fraction of a second; a device at its limit, some
 
 
 def segment_deadline_s(duration_ms: int) -> float:
@@ -66,6 +67,8 @@ class DeviceLane:
         self.id = device.id
         self.jobs = 0
         """Tries that are waiting for a place or under way; for reading only."""
+        self.failed_proofs = 0
+        """Processes that were ended because a sample did not come through; for reading only."""
         self.folder = folder
         places = places_of(device)
         backoff = Backoff(first_s=0.1, factor=2, cap_s=30)
@@ -74,6 +77,8 @@ class DeviceLane:
         self._meter = Meter(self.worker.cpu_time, now)
         self._files = files
         self._deadline_s = deadline_s
+        self._now = now
+        self._worked_at = now()
 
     async def attempt(self, job: TranscodeJob, number: int, *, weight: float, alone: bool) -> Outcome:
         """One try. `alone`: with no other job on the device, so that nobody else is lost with this one.
@@ -90,7 +95,29 @@ class DeviceLane:
                 usage = self._meter.end(number)
             if isinstance(answer, Failed):
                 raise TranscodeError(answer.text, detail=answer.detail)
+            self._worked_at = self._now()
             return Outcome(await self._files.run(_result, answer, message), usage)
+
+    async def prove(self, number: int, *, every_s: float) -> None:
+        """Have a sample transcoded, unless a segment was within `every_s`: that is proof enough.
+
+        A process that fails is ended. The one after it serves once it has passed the same, and until then the device
+        is not offered.
+        """
+        if not self.worker.is_ready or self._now() - self._worked_at < every_s:
+            return
+        try:
+            async with self._slots.take(), asyncio.timeout(_PROOF_S):
+                problem = await self.worker.prove(number)
+        except TimeoutError:
+            problem = f"a sample was not done within {_PROOF_S:g} s"
+        except WorkerLost:
+            return  # another process is started, and begins with the same
+        if problem:
+            self.failed_proofs += 1
+            self.worker.kill(problem)
+        else:
+            self._worked_at = self._now()
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from livefleet.hardware import NoMemory, VramLedger
 from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
@@ -71,6 +71,7 @@ class LocalTranscoder:
     device's places, and while fewer than `max_sessions` are open (None: any number). `pixel_costs`, by device id, are
     what a benchmark has found; they serve until segments have been measured. `cores` None: those of the machine, less
     what other processes are seen to use. `ledger`: where streams book GPUs' memory beside models; None: nowhere.
+    A device that had no segment for `proof_interval_s` has to transcode a sample; None: at its process's start alone.
     """
 
     def __init__(
@@ -89,8 +90,10 @@ class LocalTranscoder:
         deadline_s: Callable[[int], float] = segment_deadline_s,
         rng: random.Random | None = None,
         ledger: VramLedger | None = None,
+        proof_interval_s: float | None = None,
     ) -> None:
         self._clock = clock
+        self._proof_interval_s = proof_interval_s
         self._run_dir = run_dir
         self._max_sessions = max_sessions
         self._drain_s = drain_s
@@ -137,6 +140,8 @@ class LocalTranscoder:
         self._duties = [self._tasks.create_task(lane.worker.run()) for lane in self._lanes.values()]
         if self._others is not None:
             self._duties.append(self._tasks.create_task(self._watch(self._others)))
+        if self._proof_interval_s is not None:
+            self._duties.append(self._tasks.create_task(self._prove(self._proof_interval_s)))
         try:
             async with asyncio.timeout(self._ready_timeout_s):
                 for lane in self._lanes.values():
@@ -200,6 +205,16 @@ class LocalTranscoder:
         return {lane.id: lane.jobs for lane in self._lanes.values()}
 
     @property
+    def failed_proofs(self) -> dict[str, int]:
+        """Worker processes ended because a sample did not come through, by device id."""
+        return {lane.id: lane.failed_proofs for lane in self._lanes.values()}
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """All of them."""
+        return tuple(lane.worker.device for lane in self._lanes.values())
+
+    @property
     def emptying(self) -> frozenset[str]:
         """Devices that are being emptied."""
         return self._emptying & self._lanes.keys()
@@ -217,6 +232,12 @@ class LocalTranscoder:
         self._emptying = frozenset(devices)
         for session in self._sessions if self._emptying else ():
             self._admission.device_of(session, self._usable())
+
+    def limit(self, *, max_load: float, max_sessions: int | Literal["same"] | None = "same") -> None:
+        """Take new sessions by these from now on (None: any number); open ones stay."""
+        if max_sessions != "same":
+            self._max_sessions = max_sessions
+        self._admission.limit(max_load=max_load, max_sessions=self._max_sessions)
 
     @property
     def load(self) -> MachineLoad:
@@ -288,6 +309,13 @@ class LocalTranscoder:
     async def end_session(self, session: SessionId) -> None:
         """Free the session's place. Unknown sessions are fine."""
         self._close(session)
+
+    async def _prove(self, every_s: float) -> None:
+        """Ask one device after the other for a proof."""
+        while True:
+            await asyncio.sleep(every_s)
+            for lane in self._lanes.values():
+                await lane.prove(next(self._ids), every_s=every_s)
 
     async def _watch(self, others: OtherLoad) -> None:
         """Keep the book informed of what is left of the machine."""

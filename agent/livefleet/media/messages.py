@@ -18,6 +18,8 @@ __all__ = [
     "EndSession",
     "Failed",
     "FromWorker",
+    "Prove",
+    "Proven",
     "Ready",
     "RunJob",
     "ToWorker",
@@ -67,6 +69,14 @@ class EndSession:
 
 
 @dataclass(frozen=True, slots=True)
+class Prove:
+    """Transcode a sample, as when the process started, and look at what comes out."""
+
+    id: int
+    kind: Literal["prove"] = "prove"
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The worker's first word: what its device can do."""
 
@@ -85,8 +95,16 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
+class Proven:
+    """The sample came out as it should."""
+
+    id: int
+    kind: Literal["proven"] = "proven"
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
-    """The job came to nothing; the worker lives on."""
+    """The job, or the sample, came to nothing; the worker lives on."""
 
     id: int
     text: str  # as in TranscodeError
@@ -94,8 +112,8 @@ class Failed:
     kind: Literal["failed"] = "failed"
 
 
-ToWorker = RunJob | Cancel | EndSession
-FromWorker = Ready | Done | Failed
+ToWorker = RunJob | Cancel | EndSession | Prove
+FromWorker = Ready | Done | Failed | Proven
 
 _TO_WORKER: TypeAdapter[ToWorker] = TypeAdapter(Annotated[ToWorker, Field(discriminator="kind")])
 _FROM_WORKER: TypeAdapter[FromWorker] = TypeAdapter(Annotated[FromWorker, Field(discriminator="kind")])

@@ -20,7 +20,7 @@ from livefleet.media.sample import make_clip
 from livefleet.media.transcode import transcode_to_files
 from livefleet.media.warm import Shelf
 
-__all__ = ["opens", "probe_device", "reuses_codecs", "session_limit", "shelf_for"]
+__all__ = ["opens", "probe_device", "proof_problem", "reuses_codecs", "session_limit", "shelf_for"]
 
 _FRAMES = 6
 _MOST_SESSIONS = 32  # consumer GPUs stop at 3 to 12, by driver; a job takes one a rendition
@@ -40,6 +40,7 @@ class _Trial:
     with_hash: bool = False
 
 
+_PLAIN = _Trial(0, "libx264")  # what every gateway asks for
 _TRIALS = (
     _Trial(PERCEPTUAL_HASH, "libx264", with_hash=True),
     _Trial(15, "libx265"),
@@ -93,13 +94,21 @@ def probe_device(device: Device, folder: Path) -> Probe:
     if problem:
         return Probe(device.id, (), (), problem)
     is_limited = device.kind is DeviceKind.NVIDIA
-    encoders = {encoder_name(device.kind, codec) for codec in (VideoCodec.H264, VideoCodec.H265)}
+    wanted = {encoder_name(device.kind, codec) for codec in (VideoCodec.H264, VideoCodec.H265)}
+    encoders = tuple(sorted(name for name in wanted if not opens(name)))
+    if problem := proof_problem(device, folder):
+        return Probe(device.id, encoders, (), problem)
     return Probe(
         device_id=device.id,
-        encoders=tuple(sorted(name for name in encoders if not opens(name))),
+        encoders=encoders,
         proven_ids=tuple(trial.id for trial in _TRIALS if _passes(trial, device, folder)),
         encoder_sessions=session_limit(lambda: _open(device.encoder)) if is_limited else 0,
     )
+
+
+def proof_problem(device: Device, folder: Path) -> str:
+    """Empty when the plainest sample comes through a real transcode, else what went wrong with it."""
+    return _problem(_PLAIN, device, folder)
 
 
 def shelf_for(device: Device, probe: Probe, folder: Path) -> Shelf[VideoCodecContext] | None:
@@ -140,15 +149,22 @@ def _key_frames(file: Path) -> list[int]:
 
 
 def _passes(trial: _Trial, device: Device, folder: Path) -> bool:
-    sample, output = folder / f"trial{trial.suffix}", folder / "trial-output"
+    return not _problem(trial, device, folder)
+
+
+def _problem(trial: _Trial, device: Device, folder: Path) -> str:
+    """Empty when the sample comes through."""
+    sample, output = folder / f"trial-{trial.id}{trial.suffix}", folder / f"trial-{trial.id}-output"
     profile = Profile("trial", 160, 96, 100_000, codec=trial.to)
     try:
         make_clip(sample, _FRAMES / 30, width=160, height=96, audio=False, codec=trial.codec, pix_fmt=trial.pix_fmt)
         job = TranscodeJob(SessionId("probe"), 0, sample, 1000, (profile,), calc_perceptual_hash=trial.with_hash)
         transcode_to_files(job, [output], kind=device.kind)
-        return inspect(output).frames == _FRAMES and hash_path(output).exists() == trial.with_hash
-    except (av.FFmpegError, av.codec.codec.UnknownCodecError, TranscodeError, ValueError):
-        return False
+        if (frames := inspect(output).frames) != _FRAMES:
+            return f"{frames} of a sample's {_FRAMES} frames came through a transcode"
+        return "" if hash_path(output).exists() == trial.with_hash else "a sample's perceptual hash was not made"
+    except (av.FFmpegError, av.codec.codec.UnknownCodecError, TranscodeError, ValueError) as error:
+        return f"a sample does not come through a transcode: {error}"
     finally:
         for file in (sample, output, hash_path(output)):
             file.unlink(missing_ok=True)

@@ -22,6 +22,8 @@ from livefleet.media.messages import (
     EndSession,
     Failed,
     FromWorker,
+    Prove,
+    Proven,
     Ready,
     RunJob,
     ToWorker,
@@ -70,7 +72,7 @@ class DeviceWorker:
         self._process: Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._was_ready = False  # the process that ended last
-        self._pending: dict[int, asyncio.Future[Done | Failed]] = {}
+        self._pending: dict[int, asyncio.Future[Done | Failed | Proven]] = {}
 
     @property
     def is_ready(self) -> bool:
@@ -121,18 +123,29 @@ class DeviceWorker:
 
     async def execute(self, job: RunJob) -> Done | Failed:
         """Have a job done. Raises WorkerLost when the process goes away; cancellation gives the job up."""
-        if self._writer is None:
-            raise WorkerAbsent(f"no worker process for {self.device.id}")
-        answer: asyncio.Future[Done | Failed] = asyncio.get_running_loop().create_future()
-        self._pending[job.id] = answer
         try:
-            self._send(job)
-            return await answer
+            answer = await self._answer(job)
         except asyncio.CancelledError:
             self._send(Cancel(job.id))
             raise
+        assert not isinstance(answer, Proven)  # nobody asked for that
+        return answer
+
+    async def prove(self, number: int) -> str:
+        """Have a sample transcoded; what was wrong with it, empty when nothing was. Raises WorkerLost."""
+        answer = await self._answer(Prove(number))
+        return answer.detail if isinstance(answer, Failed) else ""
+
+    async def _answer(self, message: RunJob | Prove) -> Done | Failed | Proven:
+        if self._writer is None:
+            raise WorkerAbsent(f"no worker process for {self.device.id}")
+        answer: asyncio.Future[Done | Failed | Proven] = asyncio.get_running_loop().create_future()
+        self._pending[message.id] = answer
+        try:
+            self._send(message)
+            return await answer
         finally:
-            del self._pending[job.id]
+            del self._pending[message.id]
 
     def cancel(self, job_id: int) -> None:
         """Ask the process to give a job up; the job then ends as failed."""
@@ -192,7 +205,8 @@ class DeviceWorker:
         if not isinstance(hello, Ready):
             raise WorkerExited(f"the worker process began with {hello.kind}", reason="NotReady")
         if hello.probe.problem:
-            raise WorkerExited(hello.probe.problem, reason="EncoderMissing")
+            reason = "ProofFailed" if hello.probe.encoders else "EncoderMissing"
+            raise WorkerExited(hello.probe.problem, reason=reason)
         self.probe = hello.probe
 
     def _settle(self, message: FromWorker) -> None:

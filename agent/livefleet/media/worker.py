@@ -30,6 +30,8 @@ from livefleet.media.messages import (
     EndSession,
     Failed,
     FromWorker,
+    Prove,
+    Proven,
     Ready,
     RunJob,
     ToWorker,
@@ -37,7 +39,7 @@ from livefleet.media.messages import (
     receive,
 )
 from livefleet.media.models import TranscodeError, TranscodeJob
-from livefleet.media.probing import probe_device, shelf_for
+from livefleet.media.probing import probe_device, proof_problem, shelf_for
 from livefleet.media.transcode import initial_demand, transcode_to_files
 from livefleet.media.turns import Turns
 from livefleet.media.warm import Shelf
@@ -52,9 +54,15 @@ _IDLE_S = 5.0  # a live stream's next segment comes sooner
 
 class _Worker:
     def __init__(
-        self, connection: socket.socket, device: Device, slots: int, shelf: Shelf[VideoCodecContext] | None
+        self,
+        connection: socket.socket,
+        device: Device,
+        folder: Path,
+        slots: int,
+        shelf: Shelf[VideoCodecContext] | None,
     ) -> None:
         self._connection = connection
+        self._folder = folder
         self._shelf = shelf
         self._device = device
         self._pool = ThreadPoolExecutor(slots, thread_name_prefix="job")
@@ -73,6 +81,8 @@ class _Worker:
                 case Cancel(id=number):
                     if (event := self._cancelled.get(number)) is not None:
                         event.set()
+                case Prove(id=number):
+                    self._pool.submit(self._prove, number)
                 case EndSession(session=session):
                     if self._shelf is not None:
                         self._shelf.end(session)
@@ -91,6 +101,10 @@ class _Worker:
         """Any thread may answer."""
         with self._sending:
             self._connection.sendall(frame(message))
+
+    def _prove(self, number: int) -> None:
+        problem = proof_problem(self._device, self._folder)
+        self.send(Failed(number, "ProofFailed", problem) if problem else Proven(number))
 
     def _run(self, message: RunJob) -> None:
         self.send(self._outcome(message, self._cancelled[message.id]))
@@ -140,7 +154,7 @@ def main() -> None:
     connection = socket.socket(fileno=os.dup(0))
     device = Device(given.device, given.kind)
     probe = probe_device(device, given.folder)
-    worker = _Worker(connection, device, given.slots, shelf_for(device, probe, given.folder))
+    worker = _Worker(connection, device, given.folder, given.slots, shelf_for(device, probe, given.folder))
     gc.freeze()  # what is there now stays: no collection need look at it again
     worker.send(Ready(probe))
     try:

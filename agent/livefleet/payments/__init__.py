@@ -5,6 +5,7 @@ from livefleet.payments.broker_redemption import BrokerRedemption
 from livefleet.payments.counters import PaymentCounters
 from livefleet.payments.decision import Why
 from livefleet.payments.departure import Departure, DepartureKind, PoolPlace, blocks_to_the_end, departure_of
+from livefleet.payments.device_time import DeviceUse
 from livefleet.payments.errors import (
     BadPayment,
     InsufficientReserve,
@@ -16,6 +17,14 @@ from livefleet.payments.errors import (
 )
 from livefleet.payments.fleet_monitor import FleetMonitor
 from livefleet.payments.losses import Loss, Losses
+from livefleet.payments.model_accounts import (
+    MODEL_ACCOUNTS_FILE,
+    OTHER_MODELS,
+    WORKERS,
+    ModelAccount,
+    ModelAccounts,
+)
+from livefleet.payments.model_accounts_file import ModelIncome
 from livefleet.payments.models import (
     PaymentsSnapshot,
     Quote,
@@ -56,7 +65,10 @@ from livefleet.payments.ticket import Ticket, WinningTicket
 
 __all__ = [
     "DEFAULT_WINDOW_S",
+    "MODEL_ACCOUNTS_FILE",
+    "OTHER_MODELS",
     "PRICE_FEED_FRESH",
+    "WORKERS",
     "Account",
     "BadPayment",
     "Balance",
@@ -66,6 +78,7 @@ __all__ = [
     "ChainReader",
     "Departure",
     "DepartureKind",
+    "DeviceUse",
     "Explanation",
     "FeedReader",
     "FleetMonitor",
@@ -76,6 +89,9 @@ __all__ = [
     "Loss",
     "Losses",
     "Mined",
+    "ModelAccount",
+    "ModelAccounts",
+    "ModelIncome",
     "NoRate",
     "NoTicketRound",
     "OffchainPayments",

@@ -8,7 +8,9 @@ from typing import Any
 
 from livefleet.health import Reading
 from livefleet.kernel import Condition, Status, run_duty
+from livefleet.payments import ModelAccounts
 from livefleet.roles.base import RoleContext
+from livefleet.roles.model_accounts import model_account_readings, model_accounts_part, open_model_accounts
 from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.models import LocalModels, forget_models, open_models
 from livefleet.roles.own_metrics import own_ai_worker_readings
@@ -27,16 +29,21 @@ class AiWork:
         self._settings = settings
         self._duty = duty
         self._models: LocalModels | None = None
+        self._accounts: ModelAccounts | None = None
         self._worker: AiWorker | None = None
         self._is_drained = False
+        self._secret = ""
 
     async def run(self, secret: str) -> None:
         """Stay joined until cancelled; then what is under way is finished."""
+        self._secret = secret
+        await run_duty("ai-worker", self._serve, on_failure=self._failed)
 
-        async def serve() -> None:
-            await self._serve(secret)
-
-        await run_duty("ai-worker", serve, on_failure=self._failed)
+    def show(self, secret: str) -> None:
+        """Show the orchestrator this secret from now on, also after a retry."""
+        self._secret = secret
+        if self._worker is not None:
+            self._worker.show(secret)
 
     @property
     def jobs(self) -> int:
@@ -57,6 +64,8 @@ class AiWork:
         if self._models is not None:
             parts["models"] = [asdict(model) for model in self._models.pool.advertised()]
             parts["model_runners"] = model_runners_part(self._models.pool.snapshot())
+        if self._accounts is not None:
+            parts["model_accounts"] = model_accounts_part(self._accounts)
         return parts
 
     def readings(self) -> list[Reading]:
@@ -68,16 +77,19 @@ class AiWork:
             *model_readings(self._models.pool.advertised(), self._models.idle_gpus),
             *own_model_readings(self._models.pool.snapshot()),
             *own_ai_worker_readings(self._worker.snapshot()),
+            *(() if self._accounts is None else model_account_readings(self._accounts.snapshot())),
         ]
 
-    async def _serve(self, secret: str) -> None:
+    async def _serve(self) -> None:
         try:
-            self._models = await open_models(self._context, self._duty)
+            accounts = open_model_accounts(self._context)
+            self._models = await open_models(self._context, self._duty, accounts)
             async with (
-                self._models.pool,
+                accounts as self._accounts,
+                self._models,
                 AiWorker(
                     orchestrator=self._settings.orchestrator,
-                    secret=secret,
+                    secret=self._secret,
                     ai=self._models.pool,
                     hardware=self._models.hardware,
                     board=self._context.board,
@@ -88,7 +100,7 @@ class AiWork:
                 self.drain(on=self._is_drained)
                 await asyncio.Event().wait()
         finally:
-            self._worker = self._models = None
+            self._worker = self._models = self._accounts = None
             forget_models(self._context.board)
 
     def _failed(self, error: BaseException) -> None:

@@ -56,6 +56,8 @@ def _of_runner(model: ModelSnapshot) -> list[Reading]:
         counter("loads", "Times it was loaded.", model.loads),
         counter("losses", "Times its process died, hung or would not load.", model.losses),
         counter("evictions", "Times it gave way to others.", model.evictions),
+        counter("silences", "Times it gave no sign of life, and was not offered meanwhile.", model.silences),
+        counter("proofs_failed", "Small jobs of the node's own that it did not do.", model.failed_proofs),
     ]  # fmt: skip
 
 

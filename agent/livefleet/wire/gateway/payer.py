@@ -4,16 +4,29 @@ import base64
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 
 from livefleet.chain import MessageSigner, checksum_address, keccak256
-from livefleet.kernel import Address, OutsideWorld, Wei, from_min_bytes, to_u256
+from livefleet.kernel import Address, LivefleetError, OutsideWorld, Wei, from_min_bytes, to_u256
 from livefleet.media import Profile
 from livefleet.wire.gateway.models import Spending
 from livefleet.wire.gateway.tickets import ESTIMATE_MARGIN, MAX_TOTAL_EV, expected_value, tickets_for, value_faults
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 
-__all__ = ["Payer", "estimate_units", "price_of"]
+__all__ = ["Payer", "SpendLimits", "TooDear", "estimate_units", "price_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class SpendLimits:
+    """What a payer may at most give, in wei. None: no limit."""
+
+    total: Fraction | None = None  # expected value of all tickets
+    face_value: int | None = None  # of one ticket
+
+
+class TooDear(LivefleetError):
+    """A payment would be beyond the payer's own limits; nothing was signed."""
 
 
 def price_of(info: pb.OrchestratorInfo) -> Fraction | None:
@@ -34,8 +47,9 @@ def estimate_units(profiles: Sequence[Profile], duration_s: float) -> int:
 class Payer:
     """One gateway account against one orchestrator. Not thread safe; one stream's loop owns it."""
 
-    def __init__(self, signer: MessageSigner | None) -> None:
+    def __init__(self, signer: MessageSigner | None, limits: SpendLimits | None = None) -> None:
         self._signer = signer
+        self._limits = limits or SpendLimits()
         self._nonces: dict[bytes, int] = defaultdict(int)
         self._credit: dict[str, Fraction] = defaultdict(Fraction)
         self._tickets = 0
@@ -56,7 +70,7 @@ class Payer:
     def payment(self, info: pb.OrchestratorInfo, session: str, units: int) -> tuple[str, int]:
         """The header `Livepeer-Payment` that covers `units` of work in `session`, and its number of tickets.
 
-        Raises OutsideWorld when the orchestrator's ticket parameters break a rule that gateways hold.
+        Raises OutsideWorld when the orchestrator's ticket parameters break a rule that gateways hold, TooDear.
         """
         if self._signer is None:
             return "", 0
@@ -66,6 +80,13 @@ class Payer:
         if price:
             count = self._add_tickets(payment, info.ticket_params, session, ESTIMATE_MARGIN * price * units)
         return base64.b64encode(payment.SerializeToString()).decode(), count
+
+    def tickets_due(self, info: pb.OrchestratorInfo, session: str, units: int) -> int:
+        """How many tickets `payment` would sign. Raises as it does; signs nothing."""
+        price = price_of(info)
+        if self._signer is None or not price:
+            return 0
+        return self._due(info.ticket_params, session, ESTIMATE_MARGIN * price * units)[0]
 
     def settle(self, session: str, price: Fraction | None, units: int) -> Fraction:
         """Book what the orchestrator may debit for work done."""
@@ -79,13 +100,8 @@ class Payer:
         self._credit.pop(session, None)
 
     def _add_tickets(self, payment: pb.Payment, params: pb.TicketParams, session: str, needed: Fraction) -> int:
-        face_value = from_min_bytes(params.face_value)
-        expected = expected_value(face_value, from_min_bytes(params.win_prob))
-        self._check(face_value, expected, params)
-        self._face_value = Wei(face_value)
-        count = tickets_for(needed, self._credit[session], expected)
-        if count * expected > MAX_TOTAL_EV:
-            raise OutsideWorld(f"{count} tickets of {float(expected):.0f} wei are above the limit of one payment")
+        count, expected = self._due(params, session, needed)
+        self._face_value = Wei(from_min_bytes(params.face_value))
         if count == 0:
             return 0
         payment.ticket_params.CopyFrom(params)
@@ -99,6 +115,28 @@ class Payer:
         self._tickets += count
         self._expected_value += count * expected
         return count
+
+    def _due(self, params: pb.TicketParams, session: str, needed: Fraction) -> tuple[int, Fraction]:
+        """How many tickets, and what each is worth on average."""
+        face_value = from_min_bytes(params.face_value)
+        expected = expected_value(face_value, from_min_bytes(params.win_prob))
+        self._check(face_value, expected, params)
+        count = tickets_for(needed, self._credit.get(session, Fraction(0)), expected)
+        if count * expected > MAX_TOTAL_EV:
+            raise OutsideWorld(f"{count} tickets of {float(expected):.0f} wei are above the limit of one payment")
+        if count:
+            self._hold_limits(face_value, count * expected)
+        return count, expected
+
+    def _hold_limits(self, face_value: int, more: Fraction) -> None:
+        most, total = self._limits.face_value, self._limits.total
+        if most is not None and face_value > most:
+            raise TooDear(f"a ticket would pay {face_value} wei where it wins, and at most {most} wei are allowed")
+        if total is not None and self._expected_value + more > total:
+            raise TooDear(
+                f"tickets worth {float(more):.0f} wei more are asked, after {float(self._expected_value):.0f} wei, and "
+                f"at most {float(total):.0f} wei are allowed"
+            )
 
     def _check(self, face_value: int, expected: Fraction, params: pb.TicketParams) -> None:
         if not params.recipient_rand_hash:

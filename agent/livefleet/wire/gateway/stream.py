@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from livefleet.chain import checksum_address
 from livefleet.kernel import Address, LivefleetError, OutsideWorld
-from livefleet.media import Profile
+from livefleet.media import Profile, TranscodeError
 from livefleet.media.inspection import MediaInfo, inspect
 from livefleet.media.segmenter import SourceSegment
 from livefleet.wire.channel import Endpoint
@@ -236,7 +236,11 @@ class StreamClient:
             problems.append("the result's signature is not the orchestrator's")
         renditions = []
         for profile, told, content in zip(self._profiles, result.data.segments, data, strict=False):
-            found = await asyncio.to_thread(inspect, content)
+            try:
+                found = await asyncio.to_thread(inspect, content)
+            except TranscodeError as error:
+                problems.append(f"{profile.name}: cannot be decoded: {error}")
+                continue
             problems += check_rendition(profile, found, told.pixels, source_duration_s=duration_s, source_audio=audio)
             renditions.append(
                 RenditionReport(

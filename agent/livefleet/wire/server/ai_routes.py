@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from livefleet.ai import SERVED, AiJob, Kind, NoCapacity, RunnerRefused, check_fields, job_of, kind_of
 from livefleet.kernel import LivefleetError, Refused, SessionId
-from livefleet.payments import Payments, ReceivedPayment
+from livefleet.payments import ModelAccounts, Payments, ReceivedPayment
 from livefleet.wire.ai_events import EVENTS_TYPE, encode_event, has_choice, is_last
 from livefleet.wire.ai_film import with_film
 from livefleet.wire.ai_models import Ai, Place
@@ -67,7 +67,9 @@ class AiService:
         rng: random.Random,
         memory: SourceMemory,
         own_store: OwnStore | None = None,
+        accounts: ModelAccounts | None = None,
     ) -> None:
+        self._accounts = accounts
         self._admission = admission
         self._payments = payments
         self._ai = ai
@@ -179,7 +181,10 @@ class AiService:
         return None
 
     def _debit(self, paid: _Paid) -> None:
-        self._payments.debit(paid.payment, paid.balance, paid.job.units, price=paid.price)
+        job = paid.job
+        fee = self._payments.debit(paid.payment, paid.balance, job.units, price=paid.price)
+        if self._accounts is not None:
+            self._accounts.charge(job.pipeline.value, job.model_id, units=job.units, fee=fee)
 
     def _finished(self, paid: _Paid, took_s: float) -> None:
         job = paid.job

@@ -10,7 +10,7 @@ import pytest
 from livefleet.chain import LocalSigner
 from livefleet.kernel import MAX_WIN_PROB, OutsideWorld, to_min_bytes
 from livefleet.media import Container, H264Profile, Profile
-from livefleet.wire.gateway import Payer
+from livefleet.wire.gateway import Payer, SpendLimits, TooDear
 from livefleet.wire.gateway.credentials import job_capabilities, segment_header
 from livefleet.wire.gateway.payer import estimate_units
 from livefleet.wire.proto import lp_rpc_pb2 as pb
@@ -54,6 +54,32 @@ def test_payment__two_tickets__equals_the_reference_header():
     assert pb.Payment.FromString(base64.b64decode(header)) == pb.Payment.FromString(
         raw(VECTORS["payments"][0]["payment_protobuf"])
     )
+
+
+def test_tickets_due__equals_what_the_payment_then_signs_and_signs_nothing():
+    payer, info = a_payer(), an_info()
+    value = Fraction(12 * 10**15 * int(VECTORS["payments"][0]["win_prob"]), MAX_WIN_PROB)
+    units = int(value * 5 / Fraction(1203, 1000) / Fraction(102, 100))
+    assert (payer.tickets_due(info, "s", units), payer.spending.tickets) == (5, 0)
+    assert payer.payment(info, "s", units)[1] == 5
+
+
+def test_limit_of_spending__is_held_over_all_payments_and_nothing_beyond_it_is_signed():
+    value = Fraction(12 * 10**15 * int(VECTORS["payments"][0]["win_prob"]), MAX_WIN_PROB)
+    payer, info = Payer(LocalSigner(KEY), SpendLimits(total=2 * value)), an_info()
+    for session in ("first", "second"):
+        assert payer.payment(info, session, 10)[1] == 1
+    for ask in (payer.tickets_due, payer.payment):
+        with pytest.raises(TooDear, match="at most"):
+            ask(info, "third", 10)
+    assert (payer.spending.tickets, payer.spending.expected_value) == (2, 2 * value)
+
+
+def test_limit_of_the_face_value__is_held():
+    payer, units = Payer(LocalSigner(KEY), SpendLimits(face_value=10**15)), 10
+    with pytest.raises(TooDear, match="would pay 12000000000000000 wei where it wins"):
+        payer.payment(an_info(), "s", units)
+    assert payer.payment(an_info(face_value=10**15), "s", units)[1] == 1
 
 
 def test_payment__credit_left__sends_no_ticket_but_says_who_pays():

@@ -1,0 +1,118 @@
+"""`livefleet smoke`: small paid jobs by a gateway of ours, which show whether hosts earn."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from livefleet.cli.output import console, print_json
+
+if TYPE_CHECKING:
+    from livefleet.control import FleetSmoke, Smoke, SmokeJob, SmokeResult
+    from livefleet.spec import Fleet
+
+__all__ = ["command", "smoke_of"]
+
+
+def smoke_of(fleet: "Fleet", *, hosts: Sequence[str] = (), only: Sequence[str] = ()) -> "Smoke":
+    """What tries one host at a time, for whoever changes hosts and wants to see them earn afterwards.
+
+    `hosts`: which it will be asked about, all unless given. Raises BadInput where the paying key is missing or wrong,
+    so that this is known before anything was changed.
+    """
+    from livefleet.cli.smoke_hosts import FleetSmoker
+
+    return FleetSmoker(fleet, hosts=hosts, only=only)
+
+
+@click.command("smoke")
+@click.argument("hosts", nargs=-1)
+@click.option(
+    "--fleet", type=click.Path(path_type=Path), envvar="LIVEFLEET_SPEC", default="fleet.yaml", help="The spec."
+)
+@click.option("--only", multiple=True, metavar="WORK", help="`video`, or a pipeline such as `llm`; repeatable.")
+@click.option("--parallel", type=click.IntRange(1), default=4, show_default=True, help="Hosts at once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout; progress stays on stderr.")
+@click.pass_context
+def command(
+    ctx: click.Context, hosts: tuple[str, ...], fleet: Path, *, only: tuple[str, ...], parallel: int, as_json: bool
+) -> None:
+    """Pay each of HOSTS (all unless named) for a small job, as any gateway would, and check what comes back.
+
+    An orchestrator transcodes a generated clip of a few seconds and answers one smallest request to each model that it
+    declares or offers. A worker is tried through the orchestrator that it joined, and has to count the job itself. A
+    host without work for gateways is only asked whether it is ready. The account that pays is `smoke.key` of the spec,
+    and no more tickets are signed than `smoke.max_spend` allows; off chain nothing is paid.
+
+    Exit code 1 when some host failed, 2 when the input is wrong (nothing was paid), 3 when all failed.
+    """
+    from livefleet.control import smoke_fleet
+    from livefleet.spec import load_fleet
+
+    loaded = load_fleet(fleet)
+    names = [host for host in loaded.hosts if not hosts or host in hosts]
+    smoke = smoke_of(loaded, hosts=hosts, only=only)
+    out = console(stderr=True)
+    found = smoke_fleet(names, smoke, on_result=lambda result: _say(out, result), parallel=parallel)
+    if as_json:
+        print_json(_document(found))
+    else:
+        _print(console(), found)
+    ctx.exit(found.exit_code)
+
+
+def _say(out: Console, result: "SmokeResult") -> None:
+    verdict = "passed" if result.passed else "FAILED"
+    out.print(f"{result.host}: {verdict} in {result.took_s:.1f} s: {result.text}", markup=False)
+
+
+def _print(out: Console, found: "FleetSmoke") -> None:
+    table = Table("host", "job", "verdict", "price wei/unit", "tickets", "spent wei", "seconds", box=None)
+    for host in found.hosts:
+        if not host.jobs:
+            table.add_row(host.host, "-", "[red]failed[/]", "-", "-", "-", f"{host.took_s:.1f}")
+        for job in host.jobs:
+            table.add_row(
+                host.host,
+                Text(job.what),
+                "[green]passed[/]" if job.failed_at is None else f"[red]failed at {job.failed_at.value}[/]",
+                "-" if job.price is None else f"{float(job.price):.6g}",
+                str(job.tickets),
+                f"{float(job.spent):.0f}",
+                f"{job.took_s:.1f}",
+            )
+    out.print(table)
+
+
+def _document(found: "FleetSmoke") -> dict[str, Any]:
+    return {
+        "ok": all(host.passed for host in found.hosts),
+        "hosts": [
+            {
+                "host": host.host,
+                "passed": host.passed,
+                "text": host.text,
+                "took_s": round(host.took_s, 3),
+                "jobs": [_job_document(job) for job in host.jobs],
+            }
+            for host in found.hosts
+        ],
+    }
+
+
+def _job_document(job: "SmokeJob") -> dict[str, Any]:
+    return {
+        "job": job.what,
+        "passed": job.passed,
+        "failed_at": None if job.failed_at is None else job.failed_at.value,
+        "text": job.text,
+        "advice": job.advice or None,
+        "price": None if job.price is None else str(job.price),
+        "tickets": job.tickets,
+        "spent_wei": str(job.spent),
+        "took_s": round(job.took_s, 3),
+    }
