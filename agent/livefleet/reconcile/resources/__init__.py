@@ -9,9 +9,11 @@ from livefleet.reconcile.resources.governance import GovernanceResource
 from livefleet.reconcile.resources.gpus import GpuResource
 from livefleet.reconcile.resources.hand_over import HandOverResource
 from livefleet.reconcile.resources.ledger import LedgerResource, ObservedLedger
+from livefleet.reconcile.resources.model_orders import ModelKeeper, ModelOrdersResource
 from livefleet.reconcile.resources.on_chain import OnChainResource
 from livefleet.reconcile.resources.price_feed import PriceFeedResource
 from livefleet.reconcile.resources.proposals import ProposalsResource
+from livefleet.reconcile.resources.pulled_spec import PulledSpecResource, Takeover
 from livefleet.reconcile.resources.redemption import RedemptionResource
 from livefleet.reconcile.resources.reward import RewardResource
 from livefleet.reconcile.resources.shared_winners import SharedWinnersResource
@@ -29,16 +31,20 @@ __all__ = [
     "GpuResource",
     "HandOverResource",
     "LedgerResource",
+    "ModelKeeper",
+    "ModelOrdersResource",
     "NewsResource",
     "NothingQuoted",
     "ObservedLedger",
     "OnChainResource",
     "PriceFeedResource",
     "ProposalsResource",
+    "PulledSpecResource",
     "RedemptionResource",
     "Remaining",
     "RewardResource",
     "SharedWinnersResource",
     "SignerResource",
+    "Takeover",
     "intake_with",
 ]
