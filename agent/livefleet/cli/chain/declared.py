@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from livefleet.chain import (
+    ChainClient,
     ChainHead,
     ChainWatcher,
     Change,
@@ -12,16 +13,17 @@ from livefleet.chain import (
     Proposal,
     Reverted,
     WrongChain,
+    checksum_address,
     connect,
     declared_duties,
     orchestrator_of,
     propose,
     proposed_call,
 )
-from livefleet.kernel import Address, BadInput, OutsideWorld, SystemClock
-from livefleet.spec import Fleet, NodeSpec, load_fleet
+from livefleet.kernel import Address, BadInput, OutsideWorld, SystemClock, Wei
+from livefleet.spec import Fleet, KeyRole, NodeSpec, load_fleet
 
-__all__ = ["DutyOnHost", "HostPlan", "hosts_with_declarations", "plan_host", "proposal_of"]
+__all__ = ["DutyOnHost", "HostPlan", "LowBalance", "hosts_with_declarations", "plan_host", "proposal_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,16 @@ class DutyOnHost:
 
 
 @dataclass(frozen=True, slots=True)
+class LowBalance:
+    """A key of the node with less ETH than `on_chain.gas.warn_below`."""
+
+    key: str
+    address: Address
+    balance: Wei
+    warn_below: Wei
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """One host's orchestrator."""
 
@@ -43,6 +55,7 @@ class HostPlan:
     head: ChainHead
     node_signs: bool  # else its changes are proposals
     duties: tuple[DutyOnHost, ...]
+    low_balances: tuple[LowBalance, ...] = ()
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -81,7 +94,8 @@ async def plan_host(name: str, node: NodeSpec) -> HostPlan:
             for one in duties:
                 plan = one.duty.plan(await one.duty.observe(60.0))
                 found.append(DutyOnHost(one.duty.topic, one.condition, plan))
-            return HostPlan(name, client.chain_id, orchestrator, head, signs, tuple(found))
+            low = await _low_balances(node, client)
+            return HostPlan(name, client.chain_id, orchestrator, head, signs, tuple(found), low)
     except (WrongChain, Reverted) as error:
         raise OutsideWorld(f"`{name}`: {error}; nothing was sent") from error
 
@@ -97,6 +111,20 @@ def proposal_of(host: HostPlan, duty: DutyOnHost) -> Proposal:
         calls=[proposed_call(change.call, change.function) for change in duty.plan.changes],
         made_at=time.time(),
     )
+
+
+async def _low_balances(node: NodeSpec, client: ChainClient) -> tuple[LowBalance, ...]:
+    """Of the keys that pay for transactions, as far as the spec says their addresses."""
+    below = Wei(node.on_chain.gas.warn_below if node.on_chain is not None else 0)
+    idle = {KeyRole.IDENTITY, KeyRole.COLD}
+    named = {
+        name: checksum_address(bytes.fromhex(key.address[2:]))
+        for name, key in node.keys.items()
+        if key.address is not None and not (key.roles and idle.issuperset(key.roles))
+    }
+    raw = await client.rpc.batch([("eth_getBalance", (address, "latest")) for address in named.values()])
+    held = zip(named.items(), (Wei(int(one, 16)) for one in raw), strict=True)
+    return tuple(LowBalance(name, address, balance, below) for (name, address), balance in held if balance < below)
 
 
 def _node_signs(node: NodeSpec, orchestrator: Address) -> bool:

@@ -8,11 +8,12 @@ import click
 from rich.console import Console
 
 from livefleet.cli.output import console, print_json
+from livefleet.spec.amounts import eth_text
 
 if TYPE_CHECKING:
     from livefleet.cli.chain.declared import DutyOnHost, HostPlan
 
-__all__ = ["command"]
+__all__ = ["command", "plan_document"]
 
 _WORDS: Final = {"IN_STEP": "as declared", "CHANGING": "changes", "WAITING": "waits", "BLOCKED": "blocked"}
 
@@ -31,13 +32,16 @@ def command(fleet: Path, *, host: str | None, as_json: bool) -> None:
     loaded, names = hosts_with_declarations(fleet, host)
     plans = [asyncio.run(plan_host(name, loaded.node(name))) for name in names]
     if as_json:
-        print_json({"changes": any(plan.changes for plan in plans), "hosts": [_document(plan) for plan in plans]})
+        print_json({"changes": any(plan.changes for plan in plans), "hosts": [plan_document(plan) for plan in plans]})
         return
     out = console()
     for plan in plans:
         _print(out, plan)
     count = sum(len(plan.changes) for plan in plans)
+    low = sum(len(plan.low_balances) for plan in plans)
     out.print("nothing to change" if not count else f"{count} transaction(s) to send")
+    if low:
+        out.print(f"{low} key(s) to send ETH to")
 
 
 def _print(out: Console, plan: "HostPlan") -> None:
@@ -51,13 +55,17 @@ def _print(out: Console, plan: "HostPlan") -> None:
         out.print(f"  {duty.condition:<22} {word:<12} {duty.plan.reason}: {duty.plan.message}", markup=False)
         for change in duty.plan.changes:
             out.print(f"    {_who(plan)}: {change.title}", markup=False)
+    for low in plan.low_balances:
+        text = f"{low.key} ({low.address}) holds {eth_text(low.balance)}, declared is {eth_text(low.warn_below)}"
+        out.print(f"  {text}: send it ETH", markup=False)
 
 
 def _who(plan: "HostPlan") -> str:
     return "the node sends" if plan.node_signs else "to be signed"
 
 
-def _document(plan: "HostPlan") -> dict[str, Any]:
+def plan_document(plan: "HostPlan") -> dict[str, Any]:
+    """One host's part of the JSON."""
     return {
         "host": plan.host,
         "chain_id": plan.chain_id,
@@ -66,6 +74,15 @@ def _document(plan: "HostPlan") -> dict[str, Any]:
         "l1_block": plan.head.l1_block,
         "signed_by": "node" if plan.node_signs else "proposal",
         "duties": [_duty(duty) for duty in plan.duties],
+        "low_balances": [
+            {
+                "key": low.key,
+                "address": low.address,
+                "balance_wei": low.balance,
+                "warn_below_wei": low.warn_below,
+            }
+            for low in plan.low_balances
+        ],
     }
 
 
