@@ -4,6 +4,7 @@ from livefleet.wire.auth import AuthToken, AuthTokens
 from livefleet.wire.capabilities import WIRE_VERSION, Capabilities, Capability, ModelConstraint
 from livefleet.wire.errors import (
     BadCredentials,
+    CertificateUnusable,
     FrontDoorClosed,
     MalformedPayment,
     NginxMissing,
@@ -32,6 +33,7 @@ __all__ = [
     "Capability",
     "CapabilityPrice",
     "CertificateFiles",
+    "CertificateUnusable",
     "FrontDoorClosed",
     "LocalTranscoding",
     "MalformedPayment",

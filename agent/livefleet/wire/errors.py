@@ -6,6 +6,7 @@ LivefleetError
 |  `- BadCredentials     403, the header `Livepeer-Segment` is refused
 |- Transient
 |  |- FrontDoorClosed    nginx did not come up or went away
+|  |- CertificateUnusable the files of the front door's certificate cannot be shown
 |  `- OrchestratorGone   the connection of a worker to its orchestrator broke
 `- Terminal
    |- NginxMissing       nginx is not installed
@@ -16,6 +17,7 @@ from livefleet.kernel import Refused, Terminal, Transient
 
 __all__ = [
     "BadCredentials",
+    "CertificateUnusable",
     "FrontDoorClosed",
     "MalformedPayment",
     "NginxMissing",
@@ -55,6 +57,10 @@ class NginxMissing(Terminal):
             "nginx is not installed and the front door needs it: apt-get install nginx-light (or nginx);"
             " its system service is not used and may stay off"
         )
+
+
+class CertificateUnusable(Transient):
+    """The files that were declared as the front door's certificate are none that can be shown. They may become so."""
 
 
 class OrchestratorGone(Transient):

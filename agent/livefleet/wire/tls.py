@@ -17,10 +17,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from livefleet.kernel import Clock
 
-__all__ = ["CertificateFiles", "ensure_certificate", "service_host"]
+__all__ = ["RENEW_BEFORE", "CertificateFiles", "ensure_certificate", "service_host", "write_private"]
 
 _VALID = timedelta(hours=8765)  # the reference's
-_RENEW_BEFORE = timedelta(days=30)
+RENEW_BEFORE = timedelta(days=30)
+"""So long before its end the node makes itself another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +46,11 @@ def ensure_certificate(folder: Path, host: str, clock: Clock) -> CertificateFile
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, host, now)
-    _write_private(
+    write_private(
         files.key,
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
-    _write_private(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    write_private(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
     return files
 
 
@@ -61,7 +62,7 @@ def _is_usable(files: CertificateFiles, host: str, now: datetime) -> bool:
         return False
     if certificate.public_key() != key.public_key():
         return False
-    still_good = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - _RENEW_BEFORE
+    still_good = certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc - RENEW_BEFORE
     return still_good and _dns_names(certificate) == [host]
 
 
@@ -106,7 +107,7 @@ _USAGES = (
 )
 
 
-def _write_private(path: Path, content: bytes) -> None:
+def write_private(path: Path, content: bytes) -> None:
     """Whole or not at all, and never readable by others."""
     partial = path.with_suffix(".new")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -5,6 +5,8 @@ from fractions import Fraction
 import pytest
 
 from livefleet.ai import SERVED, AdvertisedModel, AiResult, Media
+from livefleet.kernel import SystemClock
+from livefleet.payments import ModelAccounts
 from livefleet.spec import Pipeline
 from livefleet.wire import Capabilities, Capability, ModelConstraint
 from livefleet.wire.ai_hardware import GpuInfo, ModelHardware
@@ -40,11 +42,16 @@ async def node(serve, tmp_path):
     """Speech is what it is asked for; one gateway has its own price for it."""
     result = AiResult({"audio": {"url": "0"}}, {"0": Media(wav(), "audio/wav")})
     ai = Everything(Pipeline.TEXT_TO_SPEECH, result=result)
-    async with a_desk(tmp_path / "store.sqlite3") as (payments, *_):
+    async with (
+        a_desk(tmp_path / "store.sqlite3") as (payments, *_),
+        ModelAccounts(tmp_path / "accounts.sqlite", clock=SystemClock()) as accounts,
+    ):
         own = {(GATEWAY.lower(), "text-to-speech", MODEL): Fraction(5, 2)}
         payments.set_prices(some_prices(models=PRICES, gateway_models=own))
-        orchestrator = await serve(payments=payments, signer=ORCHESTRATOR, ai=ai, ai_hardware=lambda: HARDWARE)
-        orchestrator.ai, orchestrator.payments = ai, payments
+        orchestrator = await serve(
+            payments=payments, signer=ORCHESTRATOR, ai=ai, ai_hardware=lambda: HARDWARE, accounts=accounts
+        )
+        orchestrator.ai, orchestrator.payments, orchestrator.accounts = ai, payments, accounts
         yield orchestrator
 
 
@@ -89,3 +96,6 @@ async def test_speech__is_paid_for_with_tickets_and_debited_by_its_characters(no
     paid, fee = payer.spending.expected_value, 5000 * Fraction(5, 2)
     assert payer.spending.fees == fee
     assert node.payments.snapshot().credit == paid - fee
+    (account,) = node.accounts.snapshot()
+    assert (account.pipeline, account.model_id) == ("text-to-speech", MODEL)
+    assert (account.income.jobs, account.income.units, account.income.charged) == (1, 5000, fee)

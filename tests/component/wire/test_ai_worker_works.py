@@ -273,6 +273,26 @@ async def test_model_lost__joins_anew_without_it(reference, work_for):
     await until(lambda: not reference.streams)
 
 
+async def test_model_lost_under_a_job__what_is_left_is_told_at_once_and_the_job_is_brought(reference, work_for):
+    models = Models(capacity=3)
+    models.gate.clear()
+    await work_for(reference.uri, models=models)
+    reference.send(0, text_to_image_request())
+    await until(lambda: models.requests)
+    models.capacity = 2  # a runner of it is gone
+
+    # The place that the job holds is not offered a second time.
+    await until(lambda: len(reference.registered) == 2 and reference.streams == 1)
+    told = reference.registered[-1].capabilities.constraints.PerCapability[27].models[MODEL]
+    assert (told.capacity, len(models.requests)) == (1, 1)
+
+    # Its result goes where it was asked for, and then all places are told of.
+    models.gate.set()
+    assert (await reference.upload()).images
+    await until(lambda: len(reference.registered) == 3)
+    assert reference.registered[-1].capabilities.constraints.PerCapability[27].models[MODEL].capacity == 2
+
+
 async def test_model_gained_under_a_job__is_told_after_it(reference, work_for):
     models = Models()
     models.warm = False

@@ -1,3 +1,4 @@
+import asyncio
 import json
 import re
 
@@ -100,3 +101,18 @@ async def test_of__expired_results__count_no_more():
     shelf.clock.time += 601
     url = (await shelf.of(images(b"12345678")))["images"][0]["url"]
     assert shelf.get(url) is not None
+
+
+async def test_of__masks_of_megabytes__the_loop_goes_on_meanwhile():
+    shelf, turns = Shelf(), 0
+
+    async def tick():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    ticking = asyncio.ensure_future(tick())
+    body = await shelf.of(AiResult({"masks": "0.5, " * 1_000_000, "scores": "[1]"}), Pipeline.SEGMENT_ANYTHING_2)
+    ticking.cancel()
+    assert (len(body["masks"]), turns > 5) == (5_000_000, True)

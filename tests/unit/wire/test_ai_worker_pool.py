@@ -16,6 +16,7 @@ from livefleet.wire.ai_messages import AiRegistration, AiTask
 from livefleet.wire.server.ai_places import AiPlaces
 from livefleet.wire.server.ai_worker_pool import AiWorkerPool, WorkersLost
 from livefleet.wire.server.stream_store import StreamStore
+from livefleet.wire.server.worker_gate import WorkerGate, WorkerSecrets
 from tests.builders.ai import a_job, images
 from tests.builders.ai_workers import Words
 from tests.builders.wire import MODEL, OnePlace, a_chunk, a_rng
@@ -32,7 +33,8 @@ def a_store():
 
 
 def a_pool(store=None, **limits):
-    return AiWorkerPool(secret="test-only", clock=SystemClock(), store=store or a_store(), rng=a_rng(), **limits)
+    gate = WorkerGate(WorkerSecrets("test-only"), clock=SystemClock())
+    return AiWorkerPool(gate=gate, clock=SystemClock(), store=store or a_store(), rng=a_rng(), **limits)
 
 
 def join(pool, capacity=1, *, model_id=MODEL, warm=True, version="", hardware=(), capability=27):
@@ -65,11 +67,6 @@ async def task_of(worker) -> AiTask:
         task = await worker.outbox.get()
     assert isinstance(task, AiTask)
     return task
-
-
-def test_pool__without_a_secret__is_not_made():
-    with pytest.raises(ValueError, match="secret"):
-        AiWorkerPool(secret="", clock=SystemClock(), store=a_store(), rng=a_rng())
 
 
 async def test_reserve__takes_the_first_that_joined_and_has_room():

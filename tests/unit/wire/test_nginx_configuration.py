@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from livefleet.kernel import Terminal
-from livefleet.wire import CertificateFiles, NginxMissing
+from livefleet.wire import NginxMissing
 from livefleet.wire.server.backends import prepare_socket
 from livefleet.wire.server.nginx import find_nginx, render
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 def a_configuration(version=(1, 22, 1)):
     return render(
         listen="0.0.0.0:8935",
-        certificate=CertificateFiles(Path("/s/cert.pem"), Path("/s/key.pem")),
+        certificate=Path("/r/certificate.pem"),
         run_dir=Path("/r"),
         grpc_socket=Path("/r/grpc.sock"),
         http_socket=Path("/r/http.sock"),

@@ -7,6 +7,7 @@ from livefleet.wire.server.front_door import FrontDoor
 from livefleet.wire.server.self_check import CONDITION as SERVICE_REACHABLE
 from livefleet.wire.server.server import OrchestratorServer
 from livefleet.wire.server.transcoders import Transcoders
+from livefleet.wire.server.worker_gate import SecretAge, WorkerSecrets
 from livefleet.wire.server.worker_pool import WorkerPool, WorkerSnapshot
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "Counters",
     "FrontDoor",
     "OrchestratorServer",
+    "SecretAge",
     "ServerSnapshot",
     "Transcoders",
     "WorkerPool",
+    "WorkerSecrets",
     "WorkerSnapshot",
 ]

@@ -1,7 +1,6 @@
 """Where AI workers come in: the gRPC stream that they hold open, and POST /aiResults."""
 
 import asyncio
-import hmac
 import logging
 import re
 import time
@@ -69,7 +68,8 @@ class AiWorkerDoor:
         takes workers without any model; here they hear that they are of no use. One older than this node's wire
         behaviour hears nothing and goes on trying, as in the reference: its next release may be welcome.
         """
-        if not self._knows(request.secret.encode()):
+        shown = request.secret.encode()
+        if self._pool.gate.age_of(shown) is None:
             log.warning("ai_worker.refused", extra={"peer": peer_of(context), "reason": "invalid secret"})
             await context.abort(grpc.StatusCode.UNKNOWN, "invalid secret")
         registration = registration_from_proto(request)
@@ -81,7 +81,7 @@ class AiWorkerDoor:
             reason = f"its version {version[:40]!r} is below {WIRE_VERSION}"
             log.warning("ai_worker.refused", extra={"peer": peer_of(context), "reason": reason})
             return
-        worker = self._pool.join(registration, peer_of(context))
+        worker = self._pool.join(registration, peer_of(context), shown)
         try:
             while (task := await worker.outbox.get()) is not None:
                 await context.write(ai_task_to_proto(task))
@@ -93,7 +93,8 @@ class AiWorkerDoor:
         headers = request.headers
         if headers.get("authorization") != PROTOCOL_VERSION:
             return plain("Unauthorized", 401)
-        if not self._knows(headers.get("credentials", "").encode("latin-1")):  # the bytes as they came: UTF-8
+        credentials = headers.get("credentials", "").encode("latin-1")  # the bytes as they came: UTF-8
+        if self._pool.gate.age_of(credentials) is None:
             return plain("invalid secret", 401)
         content_type = headers.get("content-type", "")
         try:
@@ -168,9 +169,6 @@ class AiWorkerDoor:
         log.warning("ai_worker.upload_broke_off", extra={"task": task_id})
         self._pool.broke_off(task_id)
         return plain("unexpected EOF", 500)
-
-    def _knows(self, secret: bytes) -> bool:
-        return hmac.compare_digest(secret, self._pool.secret.encode())
 
 
 def _failed(intake: StreamIntake, text: str) -> Response:

@@ -8,13 +8,14 @@ import asyncio
 import itertools
 import logging
 import random
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, aclosing, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from livefleet.ai import AdvertisedModel, AiJob, AiResult, NoCapacity
 from livefleet.kernel import Clock, Refused
+from livefleet.payments import WORKERS, ModelAccounts
 from livefleet.spec import Pipeline
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_messages import AiRegistration, AiTask
@@ -23,6 +24,7 @@ from livefleet.wire.capabilities import ModelConstraint, lowest_version
 from livefleet.wire.server.remote_ai_job import ChunkFeed, RemoteJob, Try
 from livefleet.wire.server.remote_ai_worker import AiWorkerSnapshot, Model, RemoteAiWorker
 from livefleet.wire.server.stream_store import StreamStore
+from livefleet.wire.server.worker_gate import SecretAge, WorkerGate
 
 __all__ = ["AiWorkerPool", "AiWorkerSnapshot", "RemotePlace", "WorkersLost"]
 
@@ -87,9 +89,10 @@ class RemotePlace:
 
     async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
         """Its answer in chunks as they come. Raises as `run`, before the first or when they end too early."""
-        async with aclosing((await self._pool.stream(self, job)).read()) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        with self._pool.busy(self.model):
+            async with aclosing((await self._pool.stream(self, job)).read()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
 
 class AiWorkerPool:
@@ -101,17 +104,18 @@ class AiWorkerPool:
     def __init__(
         self,
         *,
-        secret: str,
+        gate: WorkerGate,
         clock: Clock,
         store: StreamStore,
         rng: random.Random,
         longest_s: float = _LONGEST_S,
         grace_s: float = _GRACE_S,
         longest_stream_s: float = _LONGEST_STREAM_S,
+        accounts: ModelAccounts | None = None,
     ) -> None:
-        if not secret:
-            raise ValueError("workers are not taken without a secret")
-        self.secret = secret
+        self.gate = gate
+        """Judges what workers show."""
+        gate.watch(self)
         self._clock = clock
         self._store = store
         self._rng = rng
@@ -119,6 +123,7 @@ class AiWorkerPool:
         self._grace_s = grace_s
         self.longest_stream_s = longest_stream_s
         """From the first byte of an answer in chunks to its last."""
+        self._accounts = accounts
         self._workers: list[RemoteAiWorker] = []
         self._tasks: dict[int, Try] = {}
         self._forsaken: dict[int, _Forsaken] = {}
@@ -130,10 +135,10 @@ class AiWorkerPool:
 
     # The stream's side
 
-    def join(self, registration: AiRegistration, peer: str) -> RemoteAiWorker:
+    def join(self, registration: AiRegistration, peer: str, shown: bytes = b"") -> RemoteAiWorker:
         """Take a worker in: its secret shows that it is this fleet's."""
         gone = asyncio.get_running_loop().create_future()
-        worker = RemoteAiWorker(registration.capabilities, registration.hardware, peer, self._clock.now(), gone)
+        worker = RemoteAiWorker(registration.capabilities, registration.hardware, peer, self._clock.now(), gone, shown)
         self._workers.append(worker)
         if self._closed:
             worker.outbox.put_nowait(None)
@@ -186,7 +191,18 @@ class AiWorkerPool:
 
     def snapshot(self) -> tuple[AiWorkerSnapshot, ...]:
         """Every worker, oldest first."""
-        return tuple(worker.snapshot() for worker in self._workers)
+        return tuple(worker.snapshot(self.gate.age_of(worker.shown) or SecretAge.FORMER) for worker in self._workers)
+
+    # The gate's side
+
+    def shown(self) -> list[tuple[str, bytes]]:
+        """Peer and last shown secret of each worker."""
+        return [(worker.peer, worker.shown) for worker in self._workers]
+
+    def turn_out(self, shown: Collection[bytes]) -> None:
+        """End the streams of those that showed one of these."""
+        for worker in [worker for worker in self._workers if worker.shown in shown]:
+            self.leave(worker)
 
     # The upload's side
 
@@ -248,7 +264,8 @@ class AiWorkerPool:
 
     async def do(self, place: RemotePlace, job: AiJob) -> AiResult:
         """Have the place's worker do it, and another one when that is lost. Raises Refused."""
-        answer = await self._answer(place, job)
+        with self.busy(place.model):
+            answer = await self._answer(place, job)
         assert isinstance(answer, AiResult)  # the upload is taken by what the job asked for
         return answer
 
@@ -291,6 +308,10 @@ class AiWorkerPool:
             self._store.drop(session)
             for task_id in ids:
                 del self._tasks[task_id]
+
+    def busy(self, model: Model) -> AbstractContextManager[None]:
+        """One of the workers' devices works for a model, or is on its way to or from it, while the block lasts."""
+        return nullcontext() if self._accounts is None else self._accounts.busy(*model, WORKERS, is_here=False)
 
     def _forsake(self, task_id: int, place: RemotePlace) -> None:
         """Workers cannot be told that nobody waits any more: the place is taken until this one answers."""

@@ -72,3 +72,4 @@ class ServerSnapshot:
     ai_worker_retries: int  # jobs, likewise
     suspensions: tuple[Suspension, ...]  # the last ones, newest last
     nginx_pid: int | None
+    certificate_days: float | None = None  # until the shown one ends

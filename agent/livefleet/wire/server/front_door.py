@@ -11,9 +11,10 @@ from typing import Self
 
 from starlette.types import ASGIApp
 
-from livefleet.kernel import Backoff, Condition, ConditionBoard, Status, Terminal
+from livefleet.kernel import Backoff, Clock, Condition, ConditionBoard, Status, Terminal
 from livefleet.wire.errors import FrontDoorClosed, NginxMissing
 from livefleet.wire.server.backends import AsgiBackend, GrpcBackend, RpcHandler
+from livefleet.wire.server.certificate import CertificateKeeper
 from livefleet.wire.server.nginx import OLDEST, Nginx, find_nginx, nginx_version, render
 from livefleet.wire.tls import CertificateFiles
 
@@ -41,11 +42,15 @@ class FrontDoor:
         handlers: Sequence[RpcHandler],
         board: ConditionBoard,
         rng: random.Random,
+        clock: Clock,
+        renew: Callable[[], object] | None = None,
         drain_s: float = 30.0,
         on_drain: Callable[[], None] | None = None,
     ) -> None:
         self._listen = listen
-        self._certificate = certificate
+        self._pem = run_dir / "certificate.pem"
+        self.certificate = CertificateKeeper(certificate, self._pem, clock=clock, board=board, renew=renew)
+        """Follows the files while the door is open; `renew` makes them anew."""
         self._run_dir = run_dir
         self._app = app
         self._handlers = handlers
@@ -66,7 +71,7 @@ class FrontDoor:
         return None if self._nginx is None else self._nginx.pid
 
     async def __aenter__(self) -> Self:
-        """Raises NginxMissing, or FrontDoorClosed where the port cannot be opened."""
+        """Raises NginxMissing, CertificateUnusable, or FrontDoorClosed where the port cannot be opened."""
         self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         grpc_socket, http_socket = self._run_dir / "grpc.sock", self._run_dir / "http.sock"
         async with contextlib.AsyncExitStack() as stack:
@@ -78,13 +83,14 @@ class FrontDoor:
             version = await nginx_version(program)
             if version < OLDEST:
                 raise Terminal(f"{program} is version {'.'.join(map(str, version))}; 1.20 or newer is needed")
+            await stack.enter_async_context(self.certificate)
             await stack.enter_async_context(AsgiBackend(self._app, http_socket, drain_s=self._drain_s))
             await stack.enter_async_context(GrpcBackend(self._handlers, grpc_socket, drain_s=self._drain_s))
             config = self._run_dir / "nginx.conf"
             config.write_text(
                 render(
                     listen=self._listen,
-                    certificate=self._certificate,
+                    certificate=self._pem,
                     run_dir=self._run_dir,
                     grpc_socket=grpc_socket,
                     http_socket=http_socket,

@@ -16,7 +16,6 @@ from collections import deque
 from pathlib import Path
 
 from livefleet.wire.errors import FrontDoorClosed, NginxMissing
-from livefleet.wire.tls import CertificateFiles
 
 __all__ = ["OLDEST", "Nginx", "end_stale", "find_nginx", "nginx_version", "render"]
 
@@ -50,7 +49,7 @@ async def nginx_version(program: str) -> tuple[int, int, int]:
 def render(
     *,
     listen: str,
-    certificate: CertificateFiles,
+    certificate: Path,
     run_dir: Path,
     grpc_socket: Path,
     http_socket: Path,
@@ -61,6 +60,7 @@ def render(
 
     Measured to be correct for gRPC, HTTP/2 and HTTP/1.1 on one port: no buffering either way, timeouts of a year for
     worker streams that stay silent (a lost peer is seen by TCP keepalive), connections not closed by count or age.
+    `certificate` holds the key as well; it is named by a variable, so that it is read anew at each handshake.
     Bodies are counted by the application, in the protocol's order and words.
     """
     http2_here, http2_on = (" http2", "") if version < (1, 25, 1) else ("", "    http2 on;\n")
@@ -103,6 +103,9 @@ http {{
   http2_body_preread_size 256k;
   http2_chunk_size 32k;
 
+  map "" $certificate {{
+    default {_quoted(certificate)};
+  }}
   upstream grpc {{
     server {_quoted(f"unix:{grpc_socket}")};
     keepalive 64;
@@ -118,8 +121,8 @@ http {{
 
   server {{
     listen {listen} ssl{http2_here} so_keepalive=30s:10s:3;
-{http2_on}    ssl_certificate {_quoted(certificate.certificate)};
-    ssl_certificate_key {_quoted(certificate.key)};
+{http2_on}    ssl_certificate $certificate;
+    ssl_certificate_key $certificate;
     ssl_protocols TLSv1.2 TLSv1.3;
 
     location ^~ /net. {{

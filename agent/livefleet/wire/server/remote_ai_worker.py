@@ -9,6 +9,7 @@ from livefleet.spec import Pipeline
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_messages import AiTask
 from livefleet.wire.capabilities import Capabilities, ModelConstraint, capability_of_pipeline
+from livefleet.wire.server.worker_gate import SecretAge
 
 __all__ = ["AiWorkerSnapshot", "Model", "RemoteAiWorker"]
 
@@ -24,6 +25,7 @@ class RemoteAiWorker:
     peer: str
     since: float  # unix seconds
     gone: asyncio.Future[None]
+    shown: bytes = field(default=b"", repr=False)  # the secret, as it was shown last
     outbox: asyncio.Queue[AiTask | None] = field(default_factory=asyncio.Queue)
     in_use: Counter[Model] = field(default_factory=Counter)
 
@@ -40,7 +42,7 @@ class RemoteAiWorker:
         """Jobs for this model that it could take now."""
         return next((c.capacity - self.in_use[model] for known, c in self.models() if known == model), 0)
 
-    def snapshot(self) -> "AiWorkerSnapshot":
+    def snapshot(self, secret: SecretAge = SecretAge.CURRENT) -> "AiWorkerSnapshot":
         """As /status shows it."""
         return AiWorkerSnapshot(
             peer=self.peer,
@@ -49,6 +51,7 @@ class RemoteAiWorker:
             in_use=self.in_use.total(),
             since=self.since,
             version=self.capabilities.version,
+            secret=secret,
         )
 
 
@@ -62,3 +65,4 @@ class AiWorkerSnapshot:
     in_use: int
     since: float
     version: str
+    secret: SecretAge = SecretAge.CURRENT  # which one it showed last: `current` or `former`

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from livefleet.kernel import SessionId
 from livefleet.wire.capabilities import Capabilities
 from livefleet.wire.messages import SessionEnd, WorkerTask
+from livefleet.wire.server.worker_gate import SecretAge
 
 __all__ = ["RemoteWorker", "WorkerSnapshot"]
 
@@ -19,6 +20,7 @@ class RemoteWorker:
     peer: str
     since: float  # unix seconds
     gone: asyncio.Future[None]
+    shown: bytes = field(default=b"", repr=False)  # the secret, as it was shown last
     outbox: asyncio.Queue[WorkerTask | SessionEnd | None] = field(default_factory=asyncio.Queue)
     sessions: set[SessionId] = field(default_factory=set)
     overdue_since: float | None = None  # monotonic: a segment took too long, and nothing has been heard since
@@ -47,3 +49,4 @@ class WorkerSnapshot:
     sessions: int
     since: float
     version: str
+    secret: SecretAge = SecretAge.CURRENT  # which one it showed last: `current` or `former`

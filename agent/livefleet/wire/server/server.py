@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from livefleet.chain import Signer
 from livefleet.kernel import Blocking, Clock, ConditionBoard, Intake, SessionId
-from livefleet.payments import Payments
+from livefleet.payments import ModelAccounts, Payments
 from livefleet.spec import OrchestratorSettings
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_models import Ai
@@ -45,6 +45,7 @@ from livefleet.wire.server.stream_store import StreamStore
 from livefleet.wire.server.streams import Streams
 from livefleet.wire.server.transcoders import Transcoders
 from livefleet.wire.server.worker_door import WorkerDoor
+from livefleet.wire.server.worker_gate import WorkerGate, WorkerSecrets
 from livefleet.wire.server.worker_pool import WorkerPool
 from livefleet.wire.storage import AddressRule, ObjectStore, OwnStore, Uploader, careful_client, neighbouring_networks
 from livefleet.wire.tls import CertificateFiles, ensure_certificate, service_host
@@ -59,10 +60,11 @@ class OrchestratorServer:
     """Everything that gateways and workers see of an orchestrator; serving while entered.
 
     `signer` and on-chain `payments` come together or not at all. `transcoder` are the local devices, for
-    `local_sessions` streams; `worker_secret` (the secret itself) opens the doors to remote workers; either, both or
-    none. `ai` are the local models, which run on `ai_hardware`. `auth_secret` is 32 bytes that the caller persists, so
-    that sessions outlive a restart. `rng` makes ids that protect renditions: production passes
-    `random.SystemRandom()`. `certificate` None: one is made in `state_dir`.
+    `local_sessions` streams; `worker_secret` (the secret itself, or it and the one before) opens the doors to remote
+    workers; either, both or none. `ai` are the local models, which run on `ai_hardware`; `accounts` is told what all
+    models, the workers' too, are charged for. `auth_secret` is 32 bytes that the caller persists, so that sessions
+    outlive a restart. `rng` makes ids that protect renditions: production passes `random.SystemRandom()`. `certificate`
+    None: one is made in `state_dir`, and again before it ends.
     `auth_webhook` is the URL that says which gateways are served; discovery waits `auth_webhook_wait_s` for it. After
     `self_check_s` the node asks itself through its service URI, and says so on the board.
     `intake` is what is taken from the start. `source_bytes` is what all sources together may take of the memory; None:
@@ -87,9 +89,10 @@ class OrchestratorServer:
         rng: random.Random,
         transcoder: LocalTranscoding | None = None,
         local_sessions: int = 0,
-        worker_secret: str | None = None,
+        worker_secret: str | WorkerSecrets | None = None,
         ai: Ai | None = None,
         ai_hardware: Callable[[], Sequence[ModelHardware]] = tuple,
+        accounts: ModelAccounts | None = None,
         certificate: CertificateFiles | None = None,
         auth_webhook: str | None = None,
         auth_webhook_wait_s: float = WEBHOOK_WAIT_S,
@@ -108,9 +111,12 @@ class OrchestratorServer:
         self._certificate = certificate
         self._counters = Counters()
         self._store = StreamStore(settings.service_uri, clock)
-        self._pool = None if not worker_secret else WorkerPool(secret=worker_secret, store=self._store, clock=clock)
+        self._gate = _gate_of(worker_secret, clock, board)
+        self._pool = None if self._gate is None else WorkerPool(gate=self._gate, store=self._store, clock=clock)
         self._ai_pool = (
-            AiWorkerPool(secret=worker_secret, clock=clock, store=self._store, rng=rng) if worker_secret else None
+            None
+            if self._gate is None
+            else AiWorkerPool(gate=self._gate, clock=clock, store=self._store, rng=rng, accounts=accounts)
         )
         models = AiPlaces(local=ai, local_hardware=ai_hardware, pool=self._ai_pool)
         self._transcoders = Transcoders(
@@ -165,7 +171,7 @@ class OrchestratorServer:
         discovery = OrchestratorService(
             admission=admission, sessions=self._sessions, signer=signer, counters=self._counters
         )
-        handlers = [discovery.handler()]
+        self._handlers = handlers = [discovery.handler()]
         if self._pool is not None:
             door = WorkerDoor(self._pool, self._counters.work)
             routes += door.routes()
@@ -183,11 +189,11 @@ class OrchestratorServer:
             rng=rng,
             memory=self._source_memory,
             own_store=self._own_store,
+            accounts=accounts,
         )
         if ai is not None or self._ai_pool is not None:
             routes += self._images.routes()
         self._app = Starlette(routes=routes, exception_handlers={404: _not_found})
-        self._handlers = handlers
         self._run_dir = run_dir
         self._board = board
         self._rng = rng
@@ -200,13 +206,12 @@ class OrchestratorServer:
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        """Open the front door. Raises NginxMissing or FrontDoorClosed."""
-        certificate = self._certificate or ensure_certificate(
-            self._state_dir / "tls", service_host(self._settings.service_uri), self._clock
-        )
+        """Open the front door. Raises NginxMissing, CertificateUnusable or FrontDoorClosed."""
         self._door = FrontDoor(
             listen=self._settings.listen,
-            certificate=certificate,
+            certificate=self._certificate or self._own_certificate(),
+            renew=None if self._certificate else self._own_certificate,
+            clock=self._clock,
             run_dir=self._run_dir,
             app=self._app,
             handlers=self._handlers,
@@ -224,6 +229,8 @@ class OrchestratorServer:
             if self._webhook is not None:
                 await stack.enter_async_context(self._webhook)
             await stack.enter_async_context(self._sessions)
+            if self._gate is not None:
+                await stack.enter_async_context(self._gate)
             await stack.enter_async_context(self._door)
             await stack.enter_async_context(self._self_check)
             stack.push_async_callback(self._drain, self._door)
@@ -250,6 +257,23 @@ class OrchestratorServer:
         self._transcoders.local_is_closed = local_is_closed
         if not self._leaving:
             self._sessions.intake = intake
+
+    def limit(self, max_sessions: int, *, local_sessions: int | None = None) -> None:
+        """Take so many streams from now on, and so many on the local devices (None: as before); open ones stay."""
+        self._sessions.max_sessions = max_sessions
+        if local_sessions is not None:
+            self._transcoders.local_capacity = local_sessions
+
+    def go_by(self, worker_secrets: WorkerSecrets | None, certificate: CertificateFiles | None) -> None:
+        """What workers show and what peers are shown from now on; None: as it is.
+
+        Raises CertificateUnusable, and nothing has changed.
+        """
+        if certificate is not None and self._door is not None and certificate != self._certificate:
+            self._door.certificate.go_by(certificate)
+            self._certificate = certificate
+        if worker_secrets is not None and self._gate is not None:
+            self._gate.take(worker_secrets)
 
     @property
     def in_flight(self) -> int:
@@ -279,7 +303,11 @@ class OrchestratorServer:
             ai_worker_retries=0 if self._ai_pool is None else self._ai_pool.retries,
             suspensions=tuple(self._counters.suspensions),
             nginx_pid=None if self._door is None else self._door.nginx_pid,
+            certificate_days=None if self._door is None else self._door.certificate.days_left,
         )
+
+    def _own_certificate(self) -> CertificateFiles:
+        return ensure_certificate(self._state_dir / "tls", service_host(self._settings.service_uri), self._clock)
 
     def _end_streams(self) -> None:
         for pool in (self._pool, self._ai_pool):
@@ -304,6 +332,12 @@ class OrchestratorServer:
         self._streams.ended(session)
         self._store.drop(session)
         await self._transcoders.end_session(session)
+
+
+def _gate_of(secret: str | WorkerSecrets | None, clock: Clock, board: ConditionBoard) -> WorkerGate | None:
+    if secret is None:
+        return None
+    return WorkerGate(WorkerSecrets(secret) if isinstance(secret, str) else secret, clock=clock, board=board)
 
 
 def _clients(settings: OrchestratorSettings) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:

@@ -36,7 +36,8 @@ class Transcoders:
         stats: SegmentStats | None = None,
     ) -> None:
         self._local = local
-        self._local_capacity = local_capacity
+        self.local_capacity = local_capacity
+        """Sessions that the local devices get beside workers, at most."""
         self._pool = pool
         self._stats = stats or SegmentStats()
         self._local_sessions: set[SessionId] = set()
@@ -152,7 +153,7 @@ class Transcoders:
         return not self._pool.has_session(job.session) and self._local_takes(local, job, needs)
 
     def _local_takes(self, local: LocalTranscoding, job: TranscodeJob, needs: Capabilities) -> bool:
-        if self.local_is_closed or len(self._local_sessions) >= self._local_capacity:
+        if self.local_is_closed or len(self._local_sessions) >= self.local_capacity:
             return False
         is_able = Capabilities.of(local.capability_ids).transcodes(needs)
         return is_able and local.open_session(job.session, job.profiles)

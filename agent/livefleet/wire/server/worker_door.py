@@ -1,6 +1,5 @@
 """Where workers come in: the gRPC stream that they hold open, and POST /transcodeResults."""
 
-import hmac
 import logging
 import time
 from typing import Any
@@ -61,7 +60,8 @@ class WorkerDoor:
 
         Workers stop for good on these two texts, and on status CANCELLED, which is therefore never sent.
         """
-        if not self._knows(request.secret.encode()):
+        shown = request.secret.encode()
+        if self._pool.gate.age_of(shown) is None:
             log.warning("worker.refused", extra={"peer": peer_of(context), "reason": "invalid secret"})
             await context.abort(grpc.StatusCode.UNKNOWN, "invalid secret")
         if request.capacity <= 0:
@@ -71,7 +71,7 @@ class WorkerDoor:
             if request.HasField("capabilities")
             else Capabilities.of(DEFAULT_CAPABILITIES)
         )
-        worker = self._pool.join(capabilities, request.capacity, peer_of(context))
+        worker = self._pool.join(capabilities, request.capacity, peer_of(context), shown)
         try:
             while (task := await worker.outbox.get()) is not None:
                 await context.write(task_to_proto(task))
@@ -82,7 +82,7 @@ class WorkerDoor:
         """Take a result. Who uploads is not checked beyond the secret; unknown tasks are ignored."""
         headers = request.headers
         credentials = headers.get("credentials", "").encode("latin-1")  # the bytes as they came: UTF-8
-        if headers.get("authorization") != PROTOCOL_VERSION or not self._knows(credentials):
+        if headers.get("authorization") != PROTOCOL_VERSION or self._pool.gate.age_of(credentials) is None:
             return plain("Unauthorized", 401)
         content_type = headers.get("content-type", "")
         media_type = content_type.partition(";")[0].strip().lower()
@@ -92,6 +92,7 @@ class WorkerDoor:
             task_id = int(headers.get("taskid", ""))
         except ValueError:
             return plain("Invalid Task ID", 400)
+        self._pool.showed(task_id, credentials)
         if media_type == ERROR_TYPE:
             return await self._take_error(request, task_id)
         try:
@@ -127,6 +128,3 @@ class WorkerDoor:
         self._stats.downloads_s.observe("", value=time.monotonic() - started)  # an upload names no stream
         self._pool.finish(task_id, TranscodeResult(renditions, pixels))
         return Response(_OK)
-
-    def _knows(self, secret: bytes) -> bool:
-        return hmac.compare_digest(secret, self._pool.secret.encode())

@@ -18,6 +18,7 @@ from livefleet.wire.messages import SessionEnd, WorkerTask
 from livefleet.wire.segment import SegmentCredentials
 from livefleet.wire.server.remote_worker import RemoteWorker, WorkerSnapshot
 from livefleet.wire.server.stream_store import StreamStore
+from livefleet.wire.server.worker_gate import SecretAge, WorkerGate
 from livefleet.wire.server.worker_tries import Attempt, SegmentTries
 
 __all__ = ["RemoteWorker", "WorkerPool", "WorkerSnapshot"]
@@ -36,14 +37,14 @@ class WorkerPool:
     def __init__(
         self,
         *,
-        secret: str,
+        gate: WorkerGate,
         store: StreamStore,
         clock: Clock,
         least_wait_s: float = _LEAST_WAIT_S,
     ) -> None:
-        if not secret:
-            raise ValueError("workers are not taken without a secret")
-        self.secret = secret
+        self.gate = gate
+        """Judges what workers show."""
+        gate.watch(self)
         self._store = store
         self._clock = clock
         self._least_wait_s = least_wait_s
@@ -59,10 +60,10 @@ class WorkerPool:
 
     # The stream's side
 
-    def join(self, capabilities: Capabilities, capacity: int, peer: str) -> RemoteWorker:
-        """Take a worker in."""
+    def join(self, capabilities: Capabilities, capacity: int, peer: str, shown: bytes = b"") -> RemoteWorker:
+        """Take a worker in; `shown` is the secret that it came with."""
         worker = RemoteWorker(
-            capabilities, capacity, peer, self._clock.now(), asyncio.get_running_loop().create_future()
+            capabilities, capacity, peer, self._clock.now(), asyncio.get_running_loop().create_future(), shown
         )
         self._workers.append(worker)
         self._tell_change()
@@ -104,10 +105,34 @@ class WorkerPool:
     def snapshot(self) -> tuple[WorkerSnapshot, ...]:
         """Every worker, oldest first."""
         return tuple(
-            WorkerSnapshot(w.peer, w.capacity, len(w.sessions), w.since, w.capabilities.version) for w in self._workers
+            WorkerSnapshot(
+                w.peer,
+                w.capacity,
+                len(w.sessions),
+                w.since,
+                w.capabilities.version,
+                self.gate.age_of(w.shown) or SecretAge.FORMER,
+            )
+            for w in self._workers
         )
 
+    # The gate's side
+
+    def shown(self) -> list[tuple[str, bytes]]:
+        """Peer and last shown secret of each worker."""
+        return [(worker.peer, worker.shown) for worker in self._workers]
+
+    def turn_out(self, shown: Collection[bytes]) -> None:
+        """End the streams of those that showed one of these."""
+        for worker in [worker for worker in self._workers if worker.shown in shown]:
+            self.leave(worker)
+
     # The upload's side
+
+    def showed(self, task_id: int, secret: bytes) -> None:
+        """The worker that has this task has just shown a secret that is taken."""
+        if (task := self._tasks.get(task_id)) is not None:
+            task.worker.shown = secret
 
     def expects(self, task_id: int) -> int | None:
         """How many renditions a task wants; None for unknown and finished ones."""

@@ -3,6 +3,7 @@
 Source: go-livepeer server/ai_worker.go, whose texts these are.
 """
 
+import asyncio
 import logging
 import random
 import time
@@ -25,7 +26,8 @@ from livefleet.wire.auth import new_id
 from livefleet.wire.fetch import fetch
 from livefleet.wire.work_stats import AiStats
 from livefleet.wire.worker.event_upload import upload_events
-from livefleet.wire.worker.upload import upload
+from livefleet.wire.worker.secret import ShownSecret
+from livefleet.wire.worker.upload import upload_shown
 
 __all__ = ["AiJobRunner"]
 
@@ -43,7 +45,7 @@ class AiJobRunner:
         self,
         *,
         results_url: str,
-        secret: str,
+        secret: ShownSecret,
         ai: Ai,
         client: httpx.AsyncClient,
         rng: random.Random,
@@ -107,7 +109,8 @@ class AiJobRunner:
 
     async def _bring(self, task: AiTask, model_id: str, result: AiResult) -> None:
         boundary = self._rng.randbytes(10).hex()
-        pieces = tuple(encode_result(result, boundary, lambda: new_id(self._rng)))
+        # In a thread: masks come as megabytes of text, which are written in slices, so that others have their turn.
+        pieces = await asyncio.to_thread(lambda: tuple(encode_result(result, boundary, lambda: new_id(self._rng))))
         started = time.monotonic()
         await self._post(task.task_id, task.pipeline, f"{MULTIPART_TYPE}; boundary={boundary}", pieces)
         took_s = time.monotonic() - started
@@ -135,7 +138,8 @@ class AiJobRunner:
             if first is None:
                 raise Refused("LLM container sent no chunk", status=500)
             async with aclosing(events(first)) as pieces:
-                headers = self._headers(task.pipeline, EVENTS_TYPE) | {"Cache-Control": "no-cache"}
+                headers = _headers(task.pipeline, EVENTS_TYPE) | {"Cache-Control": "no-cache"}
+                headers |= {"Credentials": self._secret.text}  # a body that is being made cannot be sent twice
                 wanted = await upload_events(
                     self._results_url, task_id=task.task_id, headers=headers, pieces=pieces, room_s=_STREAM_TIMEOUT_S
                 )
@@ -144,22 +148,15 @@ class AiJobRunner:
         return is_whole
 
     async def _post(self, task_id: int, pipeline: str, content_type: str, pieces: tuple[bytes, ...]) -> None:
-        await upload(
+        await upload_shown(
+            self._secret,
             self._client,
             self._results_url,
             task_id=task_id,
-            headers=self._headers(pipeline, content_type),
+            headers=_headers(pipeline, content_type),
             pieces=pieces,
             timeout_s=_UPLOAD_TIMEOUT_S,
         )
-
-    def _headers(self, pipeline: str, content_type: str) -> dict[str, str]:
-        return {
-            "Authorization": PROTOCOL_VERSION,
-            "Credentials": self._secret,
-            "Pipeline": pipeline,
-            "Content-Type": content_type,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +184,10 @@ class _Wanted:
                 return cls(kind, fields, model_id)
             case _:
                 raise _invalid(task, f"{kind.model_field} is no text")
+
+
+def _headers(pipeline: str, content_type: str) -> dict[str, str]:
+    return {"Authorization": PROTOCOL_VERSION, "Pipeline": pipeline, "Content-Type": content_type}
 
 
 async def _next_of(chunks: AsyncGenerator[Mapping[str, Any], None]) -> Mapping[str, Any] | None:

@@ -5,15 +5,17 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import httpx
+from google.protobuf.message import Message
 
 from livefleet.ai import AdvertisedModel
-from livefleet.kernel import Backoff, ConditionBoard, OutsideWorld
+from livefleet.kernel import Backoff, Clock, ConditionBoard, OutsideWorld, SystemClock
 from livefleet.wire.ai_hardware import ModelHardware
 from livefleet.wire.ai_messages import AiRegistration
 from livefleet.wire.ai_models import Ai
@@ -31,12 +33,16 @@ from livefleet.wire.translate import ai_task_from_proto, registration_to_proto
 from livefleet.wire.work_stats import AiStats
 from livefleet.wire.worker.ai_jobs import AiJobRunner
 from livefleet.wire.worker.link import Registration, WorkerLink
+from livefleet.wire.worker.secret import ShownSecret
 
 __all__ = ["AiWorker", "AiWorkerSnapshot"]
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.5  # models come and go within seconds, and looking costs nothing
+Offer = Mapping[tuple[str, str], AdvertisedModel]
+"""By pipeline and model id."""
+
+_LOOK_S = 0.25  # what is lost should be told within 2 s, and looking costs nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,7 @@ class AiWorkerSnapshot:
 
 
 class AiWorker:
-    """Joined while entered, whenever some model answers; it joins anew when its models change.
+    """Joined while entered, whenever some model answers; it joins anew when its models change, whatever it works on.
 
     Leaving takes no new work, lets running jobs finish and upload for `drain_s`, then gives up the rest. `stats` counts
     uploads.
@@ -68,16 +74,17 @@ class AiWorker:
         rng: random.Random,
         backoff: Backoff | None = None,
         drain_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self._endpoint = parse_endpoint(orchestrator)
-        self._secret = secret
+        self._secret = ShownSecret(secret, clock or SystemClock())
         self._ai = ai
         self._hardware = hardware
         self._client = httpx.AsyncClient(verify=False, http2=True)  # noqa: S501 -- nobody verifies certificates here
         self.stats = AiStats()
         self._runner = AiJobRunner(
             results_url=f"https://{self._endpoint}/aiResults",
-            secret=secret,
+            secret=self._secret,
             ai=ai,
             client=self._client,
             rng=rng,
@@ -90,6 +97,8 @@ class AiWorker:
             message_type=pb.NotifyAIJob,
             register=self._register,
             take=self._take,
+            unknown_secret=self._unknown_secret,
+            overlaps=True,
             name="ai-worker",
             subject="ai",
             board=board,
@@ -121,29 +130,50 @@ class AiWorker:
         """Leave the orchestrator and stay away, or come back; what is under way is finished and brought."""
         self._link.drain(on=on)
 
+    def show(self, secret: str) -> None:
+        """Show this secret from now on; running work goes on, and a worker that was refused tries again."""
+        if self._secret.take(secret):
+            log.info("worker_secret.taken", extra={"orchestrator": str(self._endpoint), "work": "ai-worker"})
+            self._link.retry()
+
     def snapshot(self) -> AiWorkerSnapshot:
         """For /status and metrics."""
         return AiWorkerSnapshot(str(self._endpoint), self._link.joined, self._link.jobs, self._done, self._failed)
 
     async def _register(self) -> Registration:
-        while not (offered := _offered(self._ai.advertised())):  # noqa: ASYNC110 -- models make no event
+        while not (offered := _offered(self._ai.advertised(), busy=True)):  # noqa: ASYNC110 -- models make no event
             await asyncio.sleep(_LOOK_S)
 
+        shown, before = self._secret.text, self._link.under_way()
+
         async def outdated() -> None:
-            while not self._is_outdated(offered):  # noqa: ASYNC110 -- likewise
+            while not self._is_outdated(offered, before, shown):  # noqa: ASYNC110 -- likewise
                 await asyncio.sleep(_LOOK_S)
 
-        registration = AiRegistration(self._secret, _capabilities(tuple(offered.values())), tuple(self._hardware()))
+        registration = AiRegistration(shown, _capabilities(tuple(offered.values())), tuple(self._hardware()))
         return Registration(registration_to_proto(registration), outdated)
 
-    def _is_outdated(self, offered: Mapping[tuple[str, str], AdvertisedModel]) -> bool:
-        """What is lost has to be said at once; what was gained can wait until no job is under way.
+    def _is_outdated(self, offered: Offer, before: AbstractSet[asyncio.Task[None]], shown: str) -> bool:
+        """What is lost has to be said at once; what was gained, or a new secret, can wait until no job is under way.
 
-        An orchestrator takes the end of a stream for the end of the worker.
+        An orchestrator takes the end of a stream for the end of the worker. Places that jobs from `before` held are
+        told of once those are done, if that makes it more than was offered.
         """
-        now = _offered(self._ai.advertised())
-        lost = any(key not in now or now[key].capacity < model.capacity for key, model in offered.items())
-        return lost or (now != offered and not self._link.jobs)
+        told = self._ai.advertised()
+        now = _offered(told, busy=False)
+        if any(key not in now or now[key].capacity < model.capacity for key, model in offered.items()):
+            return True
+        if not self._link.jobs:
+            return now != offered or shown != self._secret.text
+        return (
+            bool(before)
+            and before.isdisjoint(self._link.under_way())
+            and (_places(_offered(told, busy=True)) > _places(offered))
+        )
+
+    def _unknown_secret(self, message: Message) -> bool:
+        assert isinstance(message, pb.RegisterAIWorkerRequest)
+        return self._secret.was_refused(message.secret)
 
     async def _take(self, message: pb.NotifyAIJob) -> None:
         self._link.start(self._do(message), f"ai-task-{message.taskId}")
@@ -169,9 +199,21 @@ class AiWorker:
         self._failed += not done
 
 
-def _offered(models: Sequence[AdvertisedModel]) -> Mapping[tuple[str, str], AdvertisedModel]:
-    """What is worth registering, without what changes by the job."""
-    return {(m.pipeline, m.model_id): replace(m, capacity_in_use=0) for m in models if m.capacity > 0}
+def _offered(models: Sequence[AdvertisedModel], *, busy: bool) -> Offer:
+    """What is worth registering, without what changes by the job. `busy`: less the places that jobs hold now.
+
+    Orchestrators count a stream's jobs from its registration on, and send as many more as it told of places.
+    """
+    left = {(m.pipeline, m.model_id): m.capacity - (m.capacity_in_use if busy else 0) for m in models}
+    return {
+        (m.pipeline, m.model_id): replace(m, capacity=places, capacity_in_use=0)
+        for m in models
+        if (places := left[m.pipeline, m.model_id]) > 0
+    }
+
+
+def _places(offer: Offer) -> int:
+    return sum(model.capacity for model in offer.values())
 
 
 def _capabilities(models: Sequence[AdvertisedModel]) -> Capabilities:

@@ -14,7 +14,8 @@ from livefleet.wire.messages import WorkerTask
 from livefleet.wire.results import ERROR_TYPE, MAX_PART, MULTIPART_TYPE, PROTOCOL_VERSION, encode_result
 from livefleet.wire.transcoding import LocalTranscoding
 from livefleet.wire.work_stats import SegmentStats
-from livefleet.wire.worker.upload import upload
+from livefleet.wire.worker.secret import ShownSecret
+from livefleet.wire.worker.upload import upload_shown
 
 __all__ = ["JobRunner"]
 
@@ -30,7 +31,7 @@ class JobRunner:
         self,
         *,
         results_url: str,
-        secret: str,
+        secret: ShownSecret,
         transcoder: LocalTranscoding,
         client: httpx.AsyncClient,
         rng: random.Random,
@@ -105,13 +106,9 @@ class JobRunner:
         await self._post(task.task_id, result.decoded_pixels, f"{MULTIPART_TYPE}; boundary={boundary}", pieces)
 
     async def _post(self, task_id: int, pixels: int, content_type: str, pieces: tuple[bytes, ...]) -> None:
-        headers = {
-            "Authorization": PROTOCOL_VERSION,
-            "Credentials": self._secret,
-            "Pixels": str(pixels),
-            "Content-Type": content_type,
-        }
-        await upload(
+        headers = {"Authorization": PROTOCOL_VERSION, "Pixels": str(pixels), "Content-Type": content_type}
+        await upload_shown(
+            self._secret,
             self._client,
             self._results_url,
             task_id=task_id,

@@ -50,7 +50,9 @@ class WorkerLink(Generic[M]):
     """Joined while entered, as far as the orchestrator lets it.
 
     `register` tells what to offer; `take` hears each message that comes down the stream and starts jobs by `start`;
-    `let_go` is called when a stream has ended and its jobs are done. `subject` tells a host's links apart.
+    `let_go` is called when a stream has ended and its jobs are done. `unknown_secret` hears the registration whose
+    secret was refused, and says whether there is another one to show. `subject` tells a host's links apart.
+    `overlaps`: it registers anew while jobs of the stream before go on; then `register` leaves their places out.
 
     Leaving takes no new work, lets running jobs finish for `drain_s`, then gives up the rest.
     """
@@ -63,7 +65,9 @@ class WorkerLink(Generic[M]):
         message_type: type[M],
         register: Callable[[], Awaitable[Registration]],
         take: Callable[[M], Awaitable[None]],
+        unknown_secret: Callable[[Message], bool] = lambda _: False,
         let_go: Callable[[], Awaitable[None]] | None = None,
+        overlaps: bool = False,
         name: str,
         subject: str = "",
         board: ConditionBoard,
@@ -76,7 +80,9 @@ class WorkerLink(Generic[M]):
         self._message_type = message_type
         self._register = register
         self._take = take
+        self._unknown_secret = unknown_secret
         self._let_go = let_go
+        self._overlaps = overlaps
         self._name = name
         self._subject = subject
         self._board = board
@@ -93,6 +99,10 @@ class WorkerLink(Generic[M]):
     def jobs(self) -> int:
         """How many are under way."""
         return len(self._jobs)
+
+    def under_way(self) -> frozenset[asyncio.Task[None]]:
+        """The same one by one."""
+        return frozenset(self._jobs)
 
     async def __aenter__(self) -> Self:
         await self._group.__aenter__()
@@ -128,6 +138,11 @@ class WorkerLink(Generic[M]):
         elif self._duty is not None:
             self._duty.cancel()
             self._report_drained()
+
+    def retry(self) -> None:
+        """Begin again if the orchestrator had refused for good: what it refused has changed."""
+        if self._is_entered and not self._is_drained and self._duty is not None and self._duty.done():
+            self._begin()
 
     def start(self, job: Coroutine[Any, Any, None], name: str) -> None:
         """Run a job of the orchestrator's; it must not raise."""
@@ -165,11 +180,10 @@ class WorkerLink(Generic[M]):
                     await channel.close(None)
             except OrchestratorGone as error:
                 self._report_failure(error)
-                # What runs is uploaded all the same; a new registration would count its places twice.
-                await self._end_jobs()
+                await self._before_the_next()
                 raise
             self._report(Status.UNKNOWN, "Registering", f"what is offered to {self._endpoint} has changed")
-            await self._end_jobs()
+            await self._before_the_next()
 
     async def _read_stream(self, channel: grpc.aio.Channel, registration: Registration) -> None:
         """Returns when the registration is outdated. Raises OrchestratorGone or NotWelcome."""
@@ -187,6 +201,8 @@ class WorkerLink(Generic[M]):
                 await self._take(message)
         except grpc.aio.AioRpcError as error:
             text = error.details() or error.code().name
+            if text == _FATAL[0] and self._unknown_secret(registration.message):
+                raise OrchestratorGone(str(self._endpoint), f"{text}: the one before it is shown again") from error
             if text in _FATAL:
                 raise NotWelcome(str(self._endpoint), text) from error
             raise OrchestratorGone(str(self._endpoint), text) from error
@@ -200,6 +216,11 @@ class WorkerLink(Generic[M]):
             outdated.cancel()
             stream.cancel()
         raise OrchestratorGone(str(self._endpoint), "it ended the stream")
+
+    async def _before_the_next(self) -> None:
+        """What runs is uploaded all the same; a registration that told of all places would count its places twice."""
+        if not self._overlaps:
+            await self._end_jobs()
 
     async def _finish_jobs(self, patience_s: float | None) -> None:
         if self._jobs:

@@ -9,12 +9,14 @@ import logging
 import random
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Self
 
 import httpx
+from google.protobuf.message import Message
 
-from livefleet.kernel import Backoff, ConditionBoard, OutsideWorld, SessionId, Transient
+from livefleet.kernel import Backoff, Clock, ConditionBoard, OutsideWorld, SessionId, SystemClock, Transient
 from livefleet.wire.capabilities import WIRE_VERSION, Capabilities
 from livefleet.wire.channel import parse_endpoint
 from livefleet.wire.errors import BadCredentials
@@ -25,12 +27,14 @@ from livefleet.wire.translate import capabilities_to_proto, task_from_proto
 from livefleet.wire.work_stats import SegmentStats
 from livefleet.wire.worker.jobs import JobRunner
 from livefleet.wire.worker.link import Registration, WorkerLink
+from livefleet.wire.worker.secret import ShownSecret
 
 __all__ = ["Worker", "WorkerSnapshot"]
 
 log = logging.getLogger(__name__)
 
 _JOBS_PER_SESSION = 5
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +66,10 @@ class Worker:
         rng: random.Random,
         backoff: Backoff | None = None,
         drain_s: float = 30.0,
+        clock: Clock | None = None,
     ) -> None:
         self._endpoint = parse_endpoint(orchestrator)
-        self._secret = secret
+        self._secret = ShownSecret(secret, clock or SystemClock())
         self._capacity = capacity
         self._transcoder = transcoder
         self._client = httpx.AsyncClient(verify=False, http2=True)  # noqa: S501 -- nobody verifies certificates here
@@ -72,7 +77,7 @@ class Worker:
         """What is counted of the work; for reading only."""
         self._runner = JobRunner(
             results_url=f"https://{self._endpoint}/transcodeResults",
-            secret=secret,
+            secret=self._secret,
             transcoder=transcoder,
             client=self._client,
             rng=rng,
@@ -85,6 +90,7 @@ class Worker:
             message_type=pb.NotifySegment,
             register=self._register,
             take=self._take,
+            unknown_secret=self._unknown_secret,
             let_go=self._let_go,
             name="worker",
             board=board,
@@ -118,6 +124,12 @@ class Worker:
         """Leave the orchestrator and stay away, or come back; may be said before entering."""
         self._link.drain(on=on)
 
+    def show(self, secret: str) -> None:
+        """Show this secret from now on; running work goes on, and a worker that was refused tries again."""
+        if self._secret.take(secret):
+            log.info("worker_secret.taken", extra={"orchestrator": str(self._endpoint)})
+            self._link.retry()
+
     def snapshot(self) -> WorkerSnapshot:
         """For /status and metrics."""
         return WorkerSnapshot(
@@ -130,8 +142,21 @@ class Worker:
             raise Transient("no transcoding device is ready yet", retry_after_s=0.5)
         self._own = Capabilities.of(ids, version=WIRE_VERSION)
         told = capabilities_to_proto(self._own)
-        message = pb.RegisterRequest(secret=self._secret, capacity=self._capacity, capabilities=told)
-        return Registration(message, outdated=asyncio.Event().wait)  # a new one would move all sessions
+        message = pb.RegisterRequest(secret=self._secret.text, capacity=self._capacity, capabilities=told)
+        return Registration(message, outdated=partial(self._is_outdated, message.secret))
+
+    async def _is_outdated(self, shown: str) -> None:
+        """Returns when another secret is to be shown and nothing is under way: a new stream would move all sessions.
+
+        Until then uploads show it.
+        """
+        await self._secret.changes_from(shown, _LOOK_S)
+        while self._sessions or self._link.jobs:  # noqa: ASYNC110 -- a look now and then is enough
+            await asyncio.sleep(_LOOK_S)
+
+    def _unknown_secret(self, message: Message) -> bool:
+        assert isinstance(message, pb.RegisterRequest)
+        return self._secret.was_refused(message.secret)
 
     async def _take(self, message: pb.NotifySegment) -> None:
         if not message.url:
