@@ -1,150 +1,196 @@
 """The NVIDIA driver: facts in, commands out.
 
-Package names and the flavour rule: NVIDIA's driver installation guide and open-kernel-modules list; Ubuntu's `-server`
-branches. PCI device ids grow with the architecture, so two borders tell the families apart before any driver is there.
+What is known of cards, branches and distributions stands in `deploys/drivers/`; what keeps a host from the declared
+driver in `driver_problems.py`, which preflight asks first; how a change runs on the host in `files/driver.sh`;
+DRIVERS.md tells it for people.
 """
 
+from dataclasses import dataclass
+
 from deploys.facts import Observed
-from deploys.outcome import Outcome, refuse, sh
-from livefleet.spec import DriverSettings
-
-__all__ = ["driver", "flavour_of", "packages_of"]
-
-FIRST_TURING = 0x1E00  # from here on the open kernel modules work
-FIRST_BLACKWELL = 0x2900  # from here on only the open ones do, and no branch before 570
-LAST_BRANCH_BEFORE_TURING = 580
-FIRST_BRANCH_BLACKWELL = 570
-
-_KEYRING = "cuda-keyring_1.1-1_all.deb"
-_PIN = "/etc/apt/preferences.d/livefleet-nvidia"
-_PINNED = "Package: nvidia-* libnvidia-* cuda-drivers*"
-_BLACKLIST = "/etc/modprobe.d/livefleet-nouveau.conf"
-_APT = "apt-get -q -y -o DPkg::Lock::Timeout=180 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold"
-
-
-_REFUSE_RUNFILE = (
-    "if command -v nvidia-uninstall >/dev/null; then"
-    " echo 'a driver from a .run file is here; run nvidia-uninstall and apply again' >&2; exit 1; fi"
+from deploys.outcome import Command, Outcome, Reboot, Shell, refuse
+from deploys.steps.drain import drain
+from deploys.steps.driver_problems import driver_problems
+from deploys.steps.driver_script import (
+    REBOOT,
+    Service,
+    change_script,
+    driver_files,
+    patch_words,
+    run_script,
+    toolkit_words,
 )
-_LOAD_MODULE = (
-    "modprobe nvidia && modprobe nvidia-uvm || { echo"
-    " 'the driver is installed, but its module does not load before a reboot; reboot the host and apply again' >&2;"
-    " exit 1; }"
-)
+from deploys.steps.driver_wish import Wish, change_due, wish_of
+from deploys.steps.preflight import ServiceKind
+from deploys.steps.service import supervisor_command
+from livefleet.spec import NodeSpec
+from livefleet.spec.drain import DRAIN_FILE
+
+__all__ = ["driver"]
+
+_TOOLKIT = "nvidia-container-toolkit"
 
 
-def driver(settings: DriverSettings, facts: Observed) -> Outcome:
-    """Install, leave alone, or say why the wish is impossible, before the host is touched."""
+def driver(node: NodeSpec, kind: ServiceKind, opt: str, facts: Observed, *, now: float, local: bool = False) -> Outcome:
+    """Install, change, keep, wait for the window, leave alone, or say why the wish is impossible.
+
+    `now`: unix seconds. `local`: the host is the machine that the deploy runs on, which cannot reboot itself.
+    """
+    settings = node.driver
     if not facts.nvidia_pci:
         return Outcome(notes=("skipped: no NVIDIA device on the PCI bus",))
+    problems = driver_problems(node, facts, local=local)
+    if problems:
+        return refuse("; ".join(problems))
     if not settings.install:
         return Outcome(notes=("skipped: `driver: {install: false}`",))
-    if facts.nvidia_loaded and not _older(facts.nvidia_loaded, settings.min_version):
-        return Outcome(notes=(f"skipped: driver {facts.nvidia_loaded} is loaded",))
-    if facts.uid != 0:
-        return refuse("installing the NVIDIA driver needs root; set `ssh: {sudo: true}` or `driver: {install: false}`")
-    impossible = _impossible(settings, facts)
-    if impossible:
-        return refuse(impossible)
-    flavour = flavour_of(settings, facts.nvidia_pci)
-    names = packages_of(facts.os_id, settings.branch, flavour)
-    count = len(facts.nvidia_pci)
-    return Outcome(
-        commands=(sh(_install_lines(facts, settings.branch, names), timeout_s=1800),),
-        notes=(f"install driver branch {settings.branch}, {flavour} modules, for {count} NVIDIA device(s)",),
-    )
+    wish = wish_of(settings, facts)
+    if isinstance(wish, str):
+        return Outcome(notes=(f"skipped: driver {facts.nvidia_loaded} is loaded, and none is declared",))
+    host = _Host(node, kind, opt, facts, wish, local=local)
+    reason = change_due(settings, facts, wish)
+    return host.keep() if reason is None else host.change(reason, now)
 
 
-def flavour_of(settings: DriverSettings, devices: tuple[int, ...]) -> str:
-    """`open` or `proprietary`; a host has one flavour for all its devices."""
-    if settings.flavour != "auto":
-        return settings.flavour
-    return "open" if min(devices) >= FIRST_TURING else "proprietary"
+@dataclass(frozen=True, slots=True)
+class _Host:
+    node: NodeSpec
+    kind: ServiceKind
+    opt: str
+    facts: Observed
+    wish: Wish
+    local: bool
 
-
-def packages_of(os_id: str, branch: int, flavour: str) -> tuple[str, ...]:
-    """Driver, NVENC and NVDEC libraries (no headless set pulls those), persistence daemon."""
-    if os_id == "ubuntu":
-        suffix = "-open" if flavour == "open" else ""
-        server = f"{branch}-server"
-        return (
-            f"nvidia-headless-{server}{suffix}",
-            f"nvidia-utils-{server}",
-            f"nvidia-compute-utils-{server}",
-            f"libnvidia-encode-{server}",
-            f"libnvidia-decode-{server}",
+    def change(self, reason: str, now: float) -> Outcome:
+        """Bring the declared driver, in its window where a reboot may be needed and one is declared."""
+        settings, facts = self.node.driver, self.facts
+        window = None if self.local else settings.reboot_window
+        closes_at = window.closes_at(now) if window else None
+        serves = facts.nvidia_loaded and not facts.driver.change
+        if window is not None and closes_at is None and (serves or facts.nouveau):
+            meanwhile = f"driver {facts.nvidia_loaded} goes on serving" if serves else "without a driver until then"
+            return Outcome(
+                notes=(f"waiting for its window, {window.told(now)}: {reason}; {meanwhile}; apply again then",)
+            )
+        script = change_script(
+            settings,
+            facts,
+            self.wish,
+            self._service(),
+            begin_before=closes_at or 0,
+            reboot_allowed=closes_at is not None,
         )
-    if flavour == "open":
-        return (
-            "nvidia-driver-cuda",
-            "nvidia-kernel-open-dkms",
-            "nvidia-persistenced",
-            "libnvidia-encode1",
-            "libnvcuvid1",
+        commands: tuple[Command, ...]
+        if closes_at is None:
+            commands = (run_script(script, "change", "check", "settle"),)
+        else:
+            reboot = Reboot(when=REBOOT, within_s=settings.reboot_timeout_s)
+            commands = (
+                run_script(script, "change"),
+                reboot,
+                run_script(script, "check"),
+                reboot,
+                run_script(script, "settle"),
+            )
+        return Outcome(
+            commands=(*commands, *self._beside(settings.version or "", changed=True)),
+            notes=(*self._told(reason, reboots=closes_at is not None), *self._beside_notes(changed=True)),
+            diff=self._difference(),
+            alone=self._serves,
         )
-    return (f"cuda-drivers-{branch}",)
 
-
-def _impossible(settings: DriverSettings, facts: Observed) -> str | None:
-    oldest, newest = min(facts.nvidia_pci), max(facts.nvidia_pci)
-    flavour = flavour_of(settings, facts.nvidia_pci)
-    if facts.os_id not in ("debian", "ubuntu"):
-        system = facts.os_id or "this system"
-        return f"no driver packages are known for {system}; install it and set `driver: {{install: false}}`"
-    if oldest < FIRST_TURING and newest >= FIRST_BLACKWELL:
-        return "devices before Turing and Blackwell ones cannot share a host: no kernel modules drive both"
-    if oldest < FIRST_TURING and flavour == "open":
-        return "the open kernel modules do not drive devices before Turing; use `driver: {flavour: proprietary}`"
-    if oldest < FIRST_TURING and settings.branch > LAST_BRANCH_BEFORE_TURING:
-        return f"branch {settings.branch} does not drive devices before Turing; use `driver: {{branch: 580}}`"
-    if newest >= FIRST_BLACKWELL and flavour == "proprietary":
-        return "Blackwell devices need the open kernel modules; use `driver: {flavour: open}`"
-    if newest >= FIRST_BLACKWELL and settings.branch < FIRST_BRANCH_BLACKWELL:
-        return f"branch {settings.branch} does not drive Blackwell devices; use `driver: {{branch: 580}}`"
-    if facts.secure_boot:
-        return (
-            "secure boot is on: modules built here would be refused until their key is confirmed at the console;"
-            " turn it off or install signed modules and set `driver: {install: false}`"
+    def keep(self) -> Outcome:
+        """The driver is as declared, or none is: hold it, and see to what is beside it."""
+        settings, facts = self.node.driver, self.facts
+        loaded = facts.nvidia_loaded
+        declared = settings.wanted_branch is not None
+        commands: list[Command] = []
+        notes = [f"skipped: driver {loaded} is loaded{', as declared' if declared else ''}"]
+        loose = [p.name for p in facts.driver.driver_packages if not p.held]
+        if declared and loose:
+            script = change_script(settings, facts, self.wish, self._service())
+            commands.append(run_script(script, "keep"))
+            notes = [f"driver {loaded} is as declared; hold {len(loose)} package(s) of it at that version"]
+        beside = self._beside(loaded, changed=False)
+        return Outcome(
+            commands=(*commands, *beside),
+            notes=(*notes, *self._beside_notes(changed=False)),
+            diff=self._difference() if commands else (),
         )
-    return None
 
+    def _told(self, reason: str, *, reboots: bool) -> tuple[str, ...]:
+        facts, wish = self.facts, self.wish
+        modules = f"{wish.flavour} modules {'signed by the distribution' if wish.signed else 'built here'}"
+        count = len(facts.nvidia_pci)
+        verb = "change the driver to" if facts.nvidia_loaded or facts.driver.installed else "install driver"
+        first = f"{verb} {wish.told}, {modules}, from {wish.source.name}, for {count} NVIDIA device(s): {reason}"
+        notes = [first]
+        if self._serves:
+            patience = f"{self.node.driver.drain_deadline_s:g} s"
+            notes.append(f"the agent is drained first (streams get {patience}) and started again afterwards")
+        if reboots:
+            notes.append("the host is rebooted where the modules cannot be exchanged without it")
+        return tuple(notes)
 
-def _install_lines(facts: Observed, branch: int, names: tuple[str, ...]) -> list[str]:
-    metapackage = "linux-headers-generic" if facts.os_id == "ubuntu" else "linux-headers-amd64"
-    if facts.machine == "aarch64" and facts.os_id == "debian":
-        metapackage = "linux-headers-arm64"
-    return [
-        "export DEBIAN_FRONTEND=noninteractive",
-        _REFUSE_RUNFILE,
-        "dpkg --configure -a",
-        *(_nvidia_repository(facts) if facts.os_id == "debian" else ()),
-        f"printf '%s\\n' '{_PINNED}' 'Pin: version {branch}.*' 'Pin-Priority: 1001' > {_PIN}",
-        f"printf 'blacklist nouveau\\noptions nouveau modeset=0\\n' > {_BLACKLIST}",
-        f"{_APT} update",
-        f"{_APT} install --no-install-recommends linux-headers-{facts.kernel} {metapackage} dkms build-essential",
-        f"{_APT} install --no-install-recommends {' '.join(names)}",
-        "update-initramfs -u",
-        f"apt-mark hold {' '.join(names)}",
-        _LOAD_MODULE,
-        "systemctl enable --now nvidia-persistenced.service || true",
-    ]
+    @property
+    def _serves(self) -> bool:
+        return self.facts.active and bool(self.facts.current)
 
+    def _service(self) -> Service:
+        if not self._serves:
+            return Service()
+        node = self.node
+        if self.kind is ServiceKind.SYSTEMD:
+            stop, start = "systemctl stop livefleet.service", "systemctl restart livefleet.service"
+        else:
+            stop = supervisor_command(node, self.opt, "stop", None)
+            start = f"{stop}; {supervisor_command(node, self.opt, 'start', None)}"
+        asked = drain(
+            node,
+            self.opt,
+            self.facts,
+            deadline=f"{node.driver.drain_deadline_s:g}",
+            reason="the NVIDIA driver is being changed",
+            wait=True,
+        )
+        words = [c.text.removeprefix("set -eu\n") for c in asked.commands if isinstance(c, Shell)]
+        return Service("\n".join(words), str(node.paths.state / DRAIN_FILE), stop, start)
 
-def _nvidia_repository(facts: Observed) -> list[str]:
-    arch = "sbsa" if facts.machine == "aarch64" else "x86_64"
-    distribution = f"{facts.os_id}{facts.os_version.split('.')[0]}"
-    url = f"https://developer.download.nvidia.com/compute/cuda/repos/{distribution}/{arch}/{_KEYRING}"
-    fetch = f"import urllib.request; urllib.request.urlretrieve('{url}', '/tmp/{_KEYRING}')"
-    return [
-        f'dpkg -s cuda-keyring >/dev/null 2>&1 || {{ python3 -c "{fetch}" && dpkg -i /tmp/{_KEYRING}; }}',
-    ]
+    def _difference(self) -> tuple[str, ...]:
+        return tuple(f"{path}: {line}" for path, text in driver_files(self.wish).items() for line in text.splitlines())
 
+    # -- container toolkit and session patch
+    # -----------------------------------------------------------------------------
 
-def _older(version: str, minimum: str | None) -> bool:
-    if minimum is None:
-        return False
-    return _numbers(version) < _numbers(minimum)
+    def _wants_toolkit(self) -> bool:
+        has = any(package.name == _TOOLKIT and package.whole for package in self.facts.driver.packages)
+        return self.node.driver.container_toolkit and not has
 
+    def _patch_due(self, version: str, *, changed: bool) -> str | None:
+        """The phase that brings the encoder's library to what is declared; None where it is."""
+        patch, facts = self.node.driver.session_patch, self.facts
+        if patch is None:
+            return "restore_and_start" if facts.driver.encode_kept and not changed else None
+        if not changed and facts.driver.encode_sha256 == patch.outcome and facts.driver.encode_kept == patch.outcome:
+            return None
+        return patch_words(version, patch)
 
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    def _beside(self, version: str, *, changed: bool) -> tuple[Command, ...]:
+        phases = [toolkit_words()] if self._wants_toolkit() else []
+        patch = self._patch_due(version, changed=changed)
+        phases += [patch] if patch else []
+        if not phases:
+            return ()
+        script = change_script(self.node.driver, self.facts, self.wish, self._service())
+        return (run_script(script, *phases),)
+
+    def _beside_notes(self, *, changed: bool) -> tuple[str, ...]:
+        notes = ["install the NVIDIA container toolkit"] if self._wants_toolkit() else []
+        due = self._patch_due(self.node.driver.version or "", changed=changed)
+        if due is not None:
+            notes.append(
+                "put NVIDIA's own encoder library back"
+                if self.node.driver.session_patch is None
+                else "change the encoder library as `session_patch` says; NVIDIA's own is kept"
+            )
+        return tuple(notes)

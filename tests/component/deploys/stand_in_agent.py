@@ -12,7 +12,7 @@ import click
 
 from livefleet import __version__
 from livefleet.kernel.systemd import notify
-from livefleet.spec import load_node, node_digest
+from livefleet.spec import DrainOrder, DrainOrders, load_node, node_digest, save_drain
 
 
 @click.group()
@@ -30,6 +30,11 @@ def run(node: Path) -> None:
 
     class Admin(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            nonlocal spec
+            asked = spec.paths.state / "reload"
+            if asked.exists():
+                spec = load_node(node)
+                asked.unlink()
             ready = not (spec.paths.state / "not-ready").exists()
             condition = {
                 "name": "ChainReachable",
@@ -64,6 +69,26 @@ def run(node: Path) -> None:
         notify("READY=1")
         threading.Thread(target=_keep_watchdog_quiet, daemon=True).start()
         server.serve_forever()
+
+
+@command.command()
+@click.argument("node", type=click.Path(path_type=Path))
+@click.option("--deadline")
+@click.option("--reason")
+@click.option("--wait", is_flag=True)
+def drain(node: Path, deadline: str, reason: str, wait: bool) -> None:
+    """Note the request as the agent's own command does, and that it was made."""
+    state = load_node(node).paths.state
+    save_drain(state, DrainOrders(node=DrainOrder(since=time.time(), deadline_s=float(deadline), reason=reason)))
+    with (state / "drains").open("a") as file:
+        file.write(f"{reason}\n")
+
+
+@command.command()
+@click.argument("node", type=click.Path(path_type=Path))
+def reload(node: Path) -> None:
+    """Ask the running one to read its settings anew, which it does when it is next asked for something."""
+    (load_node(node).paths.state / "reload").touch()
 
 
 def _keep_watchdog_quiet() -> None:
