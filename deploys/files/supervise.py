@@ -7,6 +7,7 @@
 `start` returns once the supervisor holds its lock. It starts the program again after a crash, waiting 1 s, 2 s, 4 s
 ... 60 s; a minute of running resets the wait. Exit status 0 of the program ends the supervisor. SIGTERM is passed on; a
 program still there after the stop timeout is killed with its process group. The program dies with its supervisor.
+A log of more than 32 MiB is moved to LOG.1, so that both take twice that at most.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import fcntl
 import json
 import os
 import pwd
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +27,8 @@ from typing import Any
 FIRST_WAIT_S, LONGEST_WAIT_S, HEALTHY_AFTER_S = 1.0, 60.0, 60.0
 PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 PR_SET_PDEATHSIG = 1
-LOG_LIMIT_BYTES = 32 * 1024 * 1024
+LOG_LIMIT_BYTES = int(os.environ.get("LIVEFLEET_LOG_LIMIT", str(32 * 1024 * 1024)))
+LOOK_S = float(os.environ.get("LIVEFLEET_LOG_LOOK_S", "60"))
 
 
 def main() -> int:
@@ -81,8 +84,7 @@ def start(options: argparse.Namespace) -> int:
     if running_pid(options.pid_file) is not None:
         return 0
     options.pid_file.parent.mkdir(parents=True, exist_ok=True)
-    if options.log.exists() and options.log.stat().st_size > LOG_LIMIT_BYTES:
-        options.log.replace(options.log.with_suffix(".log.1"))
+    rotate(options.log)
     reading, writing = os.pipe()
     if os.fork():
         os.close(writing)
@@ -119,6 +121,20 @@ def supervise(options: argparse.Namespace, tell: int) -> None:
     os.closerange(lock + 1, 256)
     Supervisor(options).run()
     os._exit(0)
+
+
+def rotate(log: Path) -> None:
+    """Keep the last piece of a log that has grown too long beside it, and begin again.
+
+    The program goes on writing to the same file (it was opened for appending): what it writes between the copy and the
+    cut is lost, a line or two in 32 MiB.
+    """
+    try:
+        if log.stat().st_size > LOG_LIMIT_BYTES:
+            shutil.copy(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
+    except OSError as error:
+        print(f"{log} cannot be rotated: {error}", file=sys.stderr)
 
 
 class Supervisor:
@@ -170,7 +186,8 @@ class Supervisor:
         """Until the program has ended; a wish to stop is passed on, and enforced after the stop timeout."""
         deadline = None
         while child.poll() is None:
-            left = 3600.0 if deadline is None else max(deadline - time.monotonic(), 0.0)
+            left = LOOK_S if deadline is None else max(deadline - time.monotonic(), 0.0)
+            rotate(self.options.log)
             info = signal.sigtimedwait({signal.SIGTERM, signal.SIGINT, signal.SIGCHLD}, left)
             if info is None and deadline is not None:
                 self.say(f"still there {self.options.stop_timeout:g} s after SIGTERM: killed")

@@ -4,6 +4,9 @@ import shlex
 
 from deploys.facts import Observed
 from deploys.outcome import Outcome, refuse, sh
+from deploys.steps.firewall import forget_firewall
+from deploys.steps.machine import forget_machine
+from deploys.steps.secret_place import sealed_path
 from deploys.steps.service import supervisor_command
 from deploys.steps.unit import UNIT_PATH
 from livefleet.spec import NodeSpec
@@ -12,7 +15,10 @@ __all__ = ["remove"]
 
 
 def remove(node: NodeSpec, opt: str, facts: Observed | None, *, purge: bool, present: bool) -> Outcome:
-    """Stop, disable, delete. The state folder (keys, tickets not yet redeemed) goes only with `purge`."""
+    """Stop, disable, delete; the firewall's table and the machine's settings go too.
+
+    The state folder (keys, tickets not yet redeemed) and sealed credentials go only with `purge`.
+    """
     if facts is None:
         return refuse("the host did not run a shell command to its end; try `ssh` to it with the same user and key")
     paths = node.paths
@@ -25,6 +31,9 @@ def remove(node: NodeSpec, opt: str, facts: Observed | None, *, purge: bool, pre
         lines += [
             f"if [ -e {UNIT_PATH} ]; then systemctl disable --now --quiet livefleet.service; rm -f {UNIT_PATH};",
             "systemctl daemon-reload; fi",
+            *forget_firewall(),
+            *forget_machine(),
+            *([f"rm -f {sealed_path('')}*"] if purge else []),
         ]
     lines.append(f"rm -rf {' '.join(shlex.quote(path) for path in gone)}")
     if node.root != "/":

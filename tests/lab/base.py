@@ -35,7 +35,7 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-INSTALLABLE = ("acl", "curl", "nginx", "nginx-light", "python3-pip", "python3-venv", "rsync")
+INSTALLABLE = ("acl", "curl", "nftables", "nginx", "nginx-light", "python3-pip", "python3-venv", "rsync")
 """What hosts can install from the lab's repository, with all that it needs; the base has none of it."""
 
 MASKED_UNITS = (

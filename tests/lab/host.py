@@ -105,6 +105,7 @@ class Host:
             "--boot",
             "--register=no",
             "--keep-unit",
+            "--capability=CAP_NET_ADMIN",  # of its own network alone: it may have a firewall
             "--console=passive",
             "--link-journal=no",
             "--resolv-conf=off",
