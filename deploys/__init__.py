@@ -1,5 +1,5 @@
 """What makes a host a node: `pyinfra inventory.fleet deploys.site`. Entries here, one file a step in `steps/`."""
 
-from deploys.entry import drain, remove, site
+from deploys.entry import drain, remove, rollback, site
 
-__all__ = ["drain", "remove", "site"]
+__all__ = ["drain", "remove", "rollback", "site"]

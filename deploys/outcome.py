@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Command", "Outcome", "Shell", "Upload", "refuse", "sh"]
+from livefleet.spec import Effect
+
+__all__ = ["Command", "Outcome", "Reboot", "Shell", "Upload", "refuse", "sh"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,15 @@ class Upload:
     dest: str
 
 
-Command = Shell | Upload
+@dataclass(frozen=True, slots=True)
+class Reboot:
+    """The host rebooted and waited for, where the file `when` is there; nothing where it is not."""
+
+    when: str
+    within_s: float
+
+
+Command = Shell | Upload | Reboot
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,9 @@ class Outcome:
     notes: tuple[str, ...] = ()  # what would change and why, or why nothing does
     refusal: str | None = None  # why this host goes no further, and what to do
     diff: tuple[str, ...] = ()  # unified diff lines for --diff; never of a secret
+    agent: str = ""  # what the agent goes through: start, restart or reload
+    effects: tuple[Effect, ...] = ()  # settings of node.yaml that change, and what each costs
+    alone: bool = False  # hosts do this one after the other, because each is out of service meanwhile
 
 
 def refuse(reason: str) -> Outcome:

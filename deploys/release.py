@@ -22,12 +22,12 @@ from pathlib import Path
 import uv
 
 from deploys.closure import closure, read_lock, requirements_of, wheels_by_name
+from deploys.own_wheel import content_digest, run_tool, wheel_source
 from livefleet import __version__
 from livefleet.kernel import BadInput, OutsideWorld
 
 __all__ = ["Platform", "Release", "ReleaseShop"]
 
-_EPOCH = "1577836800"  # zip cannot tell times before 1980; any fixed time serves
 _MANYLINUX = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
 
 
@@ -49,7 +49,7 @@ class Release:
     """One installable set, named by content."""
 
     version: str
-    digest: str  # of livefleet's sources and the names of all wheels
+    digest: str  # of what livefleet's wheel installs, and the names of all wheels
     wheel: Path  # livefleet's own
     wheels: tuple[Path, ...]  # what it needs
     installer: Path  # uv's binary for the host's machine
@@ -62,10 +62,13 @@ class Release:
 
 
 class ReleaseShop:
-    """Makes releases from one checkout. Safe to call from several threads or greenlets."""
+    """Makes releases from a checkout or an installation. Safe to call from several threads or greenlets.
 
-    def __init__(self, checkout: Path, cache: Path, own: Platform) -> None:
-        self._checkout = checkout
+    `folder` holds `deploys/`.
+    """
+
+    def __init__(self, folder: Path, cache: Path, own: Platform) -> None:
+        self._source = wheel_source(folder)
         self._cache = cache
         self._own = own
         self._lock = threading.RLock()
@@ -89,38 +92,28 @@ class ReleaseShop:
         return path
 
     def _make(self, extras: frozenset[str], target: Platform) -> Release:
-        lock_text = (self._checkout / "requirements.lock").read_text()
-        lock = read_lock(lock_text)
-        source_digest = digest_of_tree(self._checkout / "agent/livefleet", self._checkout / "pyproject.toml")
-        wheel = self._own_wheel(source_digest)
+        lock = read_lock(self._source.lock())
+        wheel = self._own_wheel()
         wheels = self._closure(wheel, extras, lock, target)
         installer, installer_version = self._installer(lock, target)
         names = [w.name for w in wheels]
         return Release(
             version=__version__,
-            digest=_digest([source_digest, *names]),
+            digest=_digest([content_digest(wheel), *names]),
             wheel=wheel,
             wheels=wheels,
             installer=installer,
             bundle_digest=_digest([installer_version, target.machine, *names]),
         )
 
-    def _own_wheel(self, source_digest: str) -> Path:
-        folder = self._cache / "own" / source_digest
+    def _own_wheel(self) -> Path:
+        folder = self._cache / "own" / self._source.state()
         ready = list(folder.glob("*.whl"))
         if ready:
             return ready[0]
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            # A copy, because setuptools leaves build folders beside what it builds, and takes stale ones into wheels.
-            source = Path(scratch) / "source"
-            shutil.copytree(
-                self._checkout / "agent", source / "agent", ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
-            )
-            shutil.copy(self._checkout / "pyproject.toml", source)
-            (source / "README.md").write_text("See the checkout.\n")  # so that words about releases do not make one
-            command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--quiet"]
-            _run([*command, "--wheel-dir", f"{scratch}/out", str(source)], "building livefleet's wheel")
+            self._source.write(Path(scratch) / "out")
             _rename_folder(Path(scratch) / "out", folder)
         return next(folder.glob("*.whl"))
 
@@ -136,7 +129,9 @@ class ReleaseShop:
                 return reached.wheels
             unlocked = [name for name in reached.missing if name not in lock]
             if unlocked:
-                raise BadInput(f"requirements.lock lacks {', '.join(unlocked)}; write it anew with `./run lock`")
+                raise BadInput(
+                    f"requirements.lock lacks {', '.join(unlocked)}; in a checkout write it anew with `./run lock`"
+                )
             if fetched & set(reached.missing):
                 raise OutsideWorld(
                     f"the package index gave other versions than the lock of {', '.join(reached.missing)}"
@@ -153,13 +148,13 @@ class ReleaseShop:
     def _fetch(self, pins: list[str], folder: Path, target: Platform) -> None:
         pip = [sys.executable, "-m", "pip"]
         if target == self._own:
-            _run(
+            run_tool(
                 [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), *pins],
                 f"fetching {', '.join(pins)}",
             )
             return
         platforms = [f"--platform={tag}_{target.machine}" for tag in _MANYLINUX]
-        _run(
+        run_tool(
             [
                 *[*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--implementation=cp"],
                 *[f"--python-version={target.python}", *platforms, "--dest", str(folder), *pins],
@@ -186,28 +181,8 @@ class ReleaseShop:
         return binary, lock["uv"]
 
 
-def digest_of_tree(*roots: Path) -> str:
-    """A digest of files by relative path and content; caches and times do not count."""
-    total = hashlib.sha256()
-    for root in roots:
-        for path in sorted(root.rglob("*")) if root.is_dir() else [root]:
-            if path.is_file() and "__pycache__" not in path.parts:
-                total.update(f"{path.relative_to(root.parent)}\0".encode())
-                total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:16]
-
-
 def _digest(parts: list[str]) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
-
-
-def _run(command: list[str], doing: str) -> None:
-    environment = {**os.environ, "SOURCE_DATE_EPOCH": _EPOCH, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=1200, env=environment, check=False, stdin=subprocess.DEVNULL
-    )
-    if done.returncode != 0:
-        raise OutsideWorld(f"{doing} failed:\n{done.stderr.strip()[-2000:]}")
 
 
 def _rename_folder(source: Path, target: Path) -> None:

@@ -10,10 +10,13 @@ from gevent import monkey
 monkey.patch_all()
 
 import argparse
+import contextlib
 import json
 import os
+import socket
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, TextIO
 
 import gevent
@@ -27,9 +30,11 @@ from pyinfra.connectors.local import LocalConnector
 from pyinfra.context import ctx_config, ctx_host, ctx_inventory, ctx_state
 
 import deploys
-from deploys.entry import NOTES
+from deploys.decided import difference_to_plan
+from deploys.entry import DECIDED, NOTES
+from deploys.steps import TOLD
 from inventory import host_data, scratch_folder, spec_path
-from livefleet.kernel import ExitCode, LivefleetError
+from livefleet.kernel import BadInput, ExitCode, LivefleetError
 from livefleet.spec import Fleet, load_fleet
 
 __all__ = ["main"]
@@ -39,6 +44,7 @@ _NO_PASSWORDS = (
     "sudo asks the ssh user for a password: allow it without one"
     " (in /etc/sudoers.d/: `USER ALL=(ALL) NOPASSWD: ALL`), or log in as root"
 )
+_ALIVE_EVERY_S, _SILENT_FOR_S = 15, 60
 _SILENT = "the command ended without a word: the connection was lost, or it took too long"
 
 
@@ -48,11 +54,13 @@ def main() -> int:
     try:
         fleet = load_fleet(spec_path())
         names = _chosen(fleet, options.host)
+        planned = None if options.plan is None else _planned_hosts(options.plan)
     except LivefleetError as error:
         _tell("bad_input", reason=str(error))
         return ExitCode.BAD_INPUT
-    run = _Run(fleet, names, options, _take_stdin())
+    run = _Run(fleet, names, options, _take_stdin(), planned)
     entry = (lambda: deploys.remove(purge=options.purge)) if options.remove else deploys.site
+    entry = deploys.rollback if options.rollback else entry
     try:
         return run.to_end(entry)
     except LivefleetError as error:
@@ -61,11 +69,20 @@ def main() -> int:
 
 
 class _Run:
-    def __init__(self, fleet: Fleet, names: list[str], options: argparse.Namespace, answers: TextIO) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        names: list[str],
+        options: argparse.Namespace,
+        answers: TextIO,
+        planned: dict[str, Any] | None,
+    ) -> None:
         self.options = options
         self.answers = answers
+        self.planned = planned  # None: whatever is needed is done
         scratch = scratch_folder()
-        self.inventory = Inventory(([(name, host_data(fleet, name, scratch)) for name in names], {}))
+        said = {"rollback": not options.keep_failed, "only_look": options.dry}
+        self.inventory = Inventory(([(name, host_data(fleet, name, scratch) | said) for name in names], {}))
         for host in self.inventory:
             if fleet.host(host.name).is_local:
                 host.connector_cls = LocalConnector  # under its own name: pyinfra itself knows only one @local
@@ -112,6 +129,7 @@ class _Run:
 
     def _connect(self, host: Host) -> None:
         host.connect(show_errors=False, raise_exceptions=True)
+        _notice_silence(host)
         self.state.activate_host(host)
         _tell("connected", host=host.name)
 
@@ -119,6 +137,13 @@ class _Run:
         entry()
         for step, text in host.connector_data.get(NOTES, ()):
             _tell("note", host=host.name, step=step, text=text)
+        found = host.connector_data.get(DECIDED)
+        if found is not None:
+            _tell("decided", host=host.name, **found)
+            why = None if self.planned is None else difference_to_plan(self.planned.get(host.name), found)
+            if why is not None:
+                self._fail(host, why, step="plan")
+                return
         changes = [
             next(iter(self.state.get_op_meta(op).names))
             for op in host.op_hash_order
@@ -142,9 +167,9 @@ class _Run:
         for op_hash in self.state.get_op_order():
             self.teller.tell_results(self.state, op_hash)
 
-    def _fail(self, host: Host, reason: str) -> None:
+    def _fail(self, host: Host, reason: str, *, step: str = "") -> None:
         stage = "connect" if self.state.current_stage is StateStage.Connect else "prepare"
-        _tell("failed", host=host.name, step=stage, reason=reason)
+        _tell("failed", host=host.name, step=step or stage, reason=reason)
         self.state.failed_hosts.add(host)
         self.state.active_hosts.discard(host)
 
@@ -171,6 +196,9 @@ class _Teller(BaseStateCallback):
                 continue
             self._told.add((host.name, op_hash))
             meta = data.operation_meta
+            for line in meta.stdout_lines:
+                if line.startswith(TOLD):
+                    _tell("agent", host=host.name, what=line.removeprefix(TOLD))
             if meta.did_succeed():
                 _tell("done", host=host.name, step=step, changed=meta.did_change())
             else:
@@ -186,6 +214,25 @@ def _chosen(fleet: Fleet, wanted: list[str]) -> list[str]:
     for name in wanted:
         fleet.host(name)  # raises with a "did you mean"
     return [name for name in fleet.hosts if not wanted or name in wanted]
+
+
+def _planned_hosts(path: Path) -> dict[str, Any]:
+    """By host what `livefleet plan --out` kept. Raises BadInput."""
+    try:
+        return {host["host"]: host for host in json.loads(path.read_text())["hosts"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadInput(f"{path}: no plan that can be read: {error}") from error
+
+
+def _notice_silence(host: Host) -> None:
+    """A host that is gone without a word is noticed after a minute; TCP by itself takes a quarter of an hour."""
+    client = getattr(host.connector, "client", None)
+    transport = client.get_transport() if client is not None else None
+    if transport is None:
+        return
+    transport.set_keepalive(_ALIVE_EVERY_S)
+    with contextlib.suppress(AttributeError, OSError):  # behind a jump host it is no socket
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _SILENT_FOR_S * 1000)
 
 
 def _take_stdin() -> TextIO:
@@ -210,6 +257,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--ask", action="store_true", help="wait for a line `go` on stdin before the first change")
     parser.add_argument("--remove", action="store_true", help="take livefleet off the hosts")
     parser.add_argument("--purge", action="store_true", help="with --remove: keys and tickets too")
+    parser.add_argument("--rollback", action="store_true", help="let hosts run again what they ran before")
+    parser.add_argument("--keep-failed", action="store_true", help="a host that does not serve does not go back")
+    parser.add_argument("--plan", type=Path, help="a file of `livefleet plan --out`: hosts must still be as in it")
     parser.add_argument("--parallel", type=int, default=20, help="hosts at once")
     return parser.parse_args()
 

@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from livefleet.spec import Fleet, HostSettings, NodeSpec, ReleaseSettings, SecretToSend
+from livefleet.spec import (
+    CommandOutputs,
+    FirewallSettings,
+    Fleet,
+    HostSettings,
+    MachineSettings,
+    NodeSpec,
+    ReleaseSettings,
+    SecretToSend,
+)
 
 __all__ = ["Target", "host_data", "target_of"]
 
@@ -21,11 +30,13 @@ class Target:
     local: bool
     sudo: bool
     release: ReleaseSettings
+    firewall: FirewallSettings
+    machine: MachineSettings
     to_send: tuple[SecretToSend, ...] = field(repr=False, default=())
 
-    def secrets(self, environ: Mapping[str, str]) -> dict[str, bytes]:
-        """Contents by path on the host. Raises BadInput naming what is missing."""
-        return {item.host_path: item.read(environ) for item in self.to_send}
+    def secrets(self, environ: Mapping[str, str], outputs: CommandOutputs) -> dict[str, bytes]:
+        """Contents by path on the host; commands are run by `outputs`. Raises BadInput naming what is missing."""
+        return {item.host_path: item.read(environ, outputs) for item in self.to_send}
 
     def to_json(self) -> dict[str, Any]:
         """For `pyinfra ... debug-inventory`."""
@@ -41,6 +52,8 @@ def target_of(fleet: Fleet, name: str) -> Target:
         local=settings.is_local,
         sudo=settings.ssh.sudo,
         release=settings.release,
+        firewall=settings.firewall,
+        machine=settings.machine,
         to_send=tuple(fleet.secrets_to_send(name)),
     )
 

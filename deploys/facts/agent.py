@@ -10,7 +10,7 @@ __all__ = ["AgentAnswer", "Answer", "parse_answer", "probe"]
 
 _PROBE = """
 import json, sys, time, urllib.error, urllib.request
-base, version, deadline = sys.argv[1], sys.argv[2], time.monotonic() + float(sys.argv[3])
+base, version, deadline, digest = sys.argv[1], sys.argv[2], time.monotonic() + float(sys.argv[3]), sys.argv[4]
 def get(path):
     try:
         with urllib.request.urlopen(base + path, timeout=5) as reply:
@@ -21,7 +21,8 @@ def get(path):
         return {"unreachable": str(getattr(error, "reason", error))}
 while True:
     ready, status = get("/readyz"), get("/status")
-    if ready.get("ready") and status.get("version") == version or time.monotonic() > deadline:
+    is_it = status.get("version") == version and digest in ("", status.get("digest"))
+    if ready.get("ready") and is_it or time.monotonic() > deadline:
         print(json.dumps({"ready": ready, "status": status}))
         break
     time.sleep(0.3)
@@ -34,13 +35,15 @@ class Answer:
 
     ready: bool = False
     version: str = ""
+    digest: str = ""  # of the specification that it runs
     unreachable: str = ""  # why nothing answered
     blocking: tuple[str, ...] = ()  # `ChainReachable: no endpoint answers`
 
 
-def probe(admin: str, version: str, wait_s: float) -> str:
-    """Shell text that asks until the agent is ready in that version, or `wait_s` have passed."""
-    return f"python3 -c {shlex.quote(_PROBE)} {shlex.quote('http://' + admin)} {shlex.quote(version)} {wait_s:g}"
+def probe(admin: str, version: str, wait_s: float, digest: str = "") -> str:
+    """Shell text that asks until the agent is ready in that version with that spec, or `wait_s` have passed."""
+    words = ["python3", "-c", _PROBE, f"http://{admin}", version, f"{wait_s:g}", digest]
+    return shlex.join(words)
 
 
 def parse_answer(output: list[str]) -> Answer:
@@ -55,6 +58,7 @@ def parse_answer(output: list[str]) -> Answer:
     return Answer(
         ready=bool(ready.get("ready")),
         version=str(status.get("version", "")),
+        digest=str(status.get("digest", "")),
         unreachable=str(ready.get("unreachable", "")),
         blocking=tuple(blocking) or tuple(str(name) for name in ready.get("blocking", ())),
     )
@@ -68,9 +72,9 @@ class AgentAnswer(FactBase[Answer]):
         """Nothing was heard."""
         return Answer(unreachable="the question could not be asked on the host")
 
-    def command(self, admin: str, version: str, wait_s: float) -> str:
+    def command(self, admin: str, version: str, wait_s: float, digest: str = "") -> str:
         """See `probe`."""
-        return probe(admin, version, wait_s)
+        return probe(admin, version, wait_s, digest)
 
     def process(self, output: list[str]) -> Answer:
         """See `parse_answer`."""

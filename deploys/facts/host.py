@@ -8,6 +8,9 @@ from pathlib import Path
 
 from pyinfra.api import FactBase
 
+from deploys.facts.driver import DRIVER_LINES, DriverFacts, Listener, parse_driver, parse_listeners
+from deploys.facts.safety import SAFETY_LINES, SafetyFacts, parse_safety
+
 __all__ = ["FileFact", "HostFacts", "Observed", "parse_facts", "script"]
 
 END = "end=1"
@@ -42,13 +45,23 @@ class Observed:
     sudo: bool = False  # `sudo -n` works, or this is root already
     nvidia_pci: tuple[int, ...] = ()  # PCI device ids of NVIDIA display controllers
     nvidia_loaded: str = ""  # version of the loaded kernel module
+    nvidia_gpus: tuple[tuple[str, str], ...] = ()  # UUID (`GPU-????…` until something has used it) and model
     nouveau: bool = False
     secure_boot: bool = False
+    driver: DriverFacts = field(default_factory=DriverFacts)
+    listeners: tuple[Listener, ...] = ()
+    safety: SafetyFacts = field(default_factory=SafetyFacts)
     service_user: bool = False  # user `livefleet` exists
     current: str = ""  # release that `current` points at
     releases: tuple[str, ...] = ()  # complete ones, oldest first
     bundles: tuple[str, ...] = ()  # complete folders of wheels
     started: str = ""  # what the running service was started with
+    staged: bool = False  # a run that was cut off had begun to write, and decided nothing
+    switching: bool = False  # a switch was decided and cut off before its end
+    good: str = ""  # what the service was started with when it was last seen serving
+    previous: str = ""  # release of the state that is kept to go back to
+    went_back: str = ""  # release that the host went back to, until the next change
+    lock: str = ""  # `TOKEN SECONDS_LEFT OWNER` of an operator's lock that holds
     active: bool = False  # the service runs
     enabled: bool = False  # systemd starts it at boot
     files: dict[str, FileFact] = field(default_factory=dict)
@@ -56,7 +69,8 @@ class Observed:
 
 def script(root: str, public: Sequence[str], private: Sequence[str]) -> str:
     """The shell text that prints `name=value` lines about a host; of `private` files only mode, owner and digest."""
-    body = (Path(__file__).parent.parent / "files/observe.sh").read_text()
+    folder = Path(__file__).parent.parent / "files"
+    body = "".join((folder / name).read_text() for name in ("observe_driver.sh", "observe_safety.sh", "observe.sh"))
     return f"root={shlex.quote(root)}\npublic={len(public)}\nset -- {shlex.join([*public, *private])}\n{body}"
 
 
@@ -65,7 +79,8 @@ def parse_facts(lines: Sequence[str]) -> Observed | None:
     if END not in lines:
         return None
     single: dict[str, str] = {}
-    many: dict[str, list[str]] = {"nvidia_pci": [], "releases": [], "bundles": [], "file": [], "text": []}
+    own = ("nvidia_pci", "nvidia_gpu", "releases", "bundles", "file", "text", "listener")
+    many: dict[str, list[str]] = {name: [] for name in (*own, *DRIVER_LINES, *SAFETY_LINES)}
     for line in lines:
         name, _, value = line.partition("=")
         if name in many:
@@ -93,13 +108,23 @@ def parse_facts(lines: Sequence[str]) -> Observed | None:
         sudo="sudo" in single,
         nvidia_pci=tuple(int(device, 16) for device in many["nvidia_pci"]),
         nvidia_loaded=single.get("nvidia_loaded", ""),
+        nvidia_gpus=tuple((uuid, model) for uuid, _, model in (gpu.partition(" ") for gpu in many["nvidia_gpu"])),
         nouveau="nouveau" in single,
         secure_boot="secure_boot" in single,
+        driver=parse_driver(single, many),
+        listeners=parse_listeners(many["listener"]),
+        safety=parse_safety(single, many),
         service_user="service_user" in single,
         current=single.get("current", ""),
         releases=tuple(many["releases"]),
         bundles=tuple(many["bundles"]),
         started=single.get("started", ""),
+        staged="staged" in single,
+        switching="switching" in single,
+        good=single.get("good", ""),
+        previous=single.get("previous", ""),
+        went_back=single.get("went_back", ""),
+        lock=single.get("lock", ""),
         active="active" in single,
         enabled="enabled" in single,
         files=files,

@@ -26,6 +26,11 @@ for device in /sys/bus/pci/devices/*; do
   case "$(cat "$device/class")" in 0x0300*|0x0302*) echo "nvidia_pci=$(cat "$device/device")" ;; esac
 done
 if [ -r /sys/module/nvidia/version ]; then echo "nvidia_loaded=$(cat /sys/module/nvidia/version)"; fi
+for information in "${proc:-/proc}"/driver/nvidia/gpus/*/information; do
+  [ -r "$information" ] || continue
+  uuid=$(sed -n 's/^GPU UUID:[[:space:]]*//p' "$information")
+  echo "nvidia_gpu=${uuid:-unknown} $(sed -n 's/^Model:[[:space:]]*//p' "$information")"
+done
 if grep -q '^nouveau ' /proc/modules 2>/dev/null; then echo nouveau=1; fi
 for variable in /sys/firmware/efi/efivars/SecureBoot-*; do
   [ -r "$variable" ] || continue
@@ -39,7 +44,17 @@ done
 for bundle in $(ls "$opt/bundles" 2>/dev/null); do
   if [ -e "$opt/bundles/$bundle/.complete" ]; then echo "bundles=$bundle"; fi
 done
-if [ -r "$opt/started" ]; then echo "started=$(cat "$opt/started")"; fi
+if [ -d "$opt/staged" ]; then echo staged=1; fi
+if [ -e "$opt/switching/run" ]; then echo switching=1
+elif [ -r "$opt/started" ]; then echo "started=$(cat "$opt/started")"; fi
+if [ -r "$opt/good" ]; then echo "good=$(cat "$opt/good")"; fi
+if [ -r "$opt/previous/release" ]; then echo "previous=$(cat "$opt/previous/release")"; fi
+if [ -r "$opt/went-back" ]; then echo "went_back=$(cat "$opt/went-back")"; fi
+if [ -r "$opt/operator.lock" ]; then
+  { read -r token; read -r until; read -r owner; } <"$opt/operator.lock"
+  left=$(( ${until:-0} - $(date +%s) ))
+  if [ "$left" -gt 0 ]; then echo "lock=$token $left $owner"; fi
+fi
 
 if [ "$root" = / ] && [ -d /run/systemd/system ]; then
   if systemctl is-active --quiet livefleet.service; then echo active=1; fi

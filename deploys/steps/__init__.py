@@ -5,33 +5,65 @@ from deploys.steps.config import SERVICE_USER, config, node_files
 from deploys.steps.drain import drain
 from deploys.steps.driver import driver
 from deploys.steps.files import HostFile, changed_files, difference, put_script
+from deploys.steps.firewall import FIREWALL_PATHS, firewall, needs_nft, render_firewall, ssh_ports
+from deploys.steps.journal import Deed, DeedOutcome, journal_line, operator
+from deploys.steps.lock import locked_by_another
+from deploys.steps.machine import MACHINE_PATHS, TIME_SERVICE, machine, needs_time_service
 from deploys.steps.packages import packages
 from deploys.steps.preflight import ServiceKind, choose_service, preflight
 from deploys.steps.remove import remove
-from deploys.steps.service import service, stamp_of, supervisor_command
+from deploys.steps.rollback import WENT_BACK, after_failure, rollback
+from deploys.steps.secret_place import fits_secret_place, leftovers
+from deploys.steps.service import TOLD, service, supervisor_command
+from deploys.steps.stamp import stamp_of
+from deploys.steps.takeover import AgentAction, AgentChange, agent_change, lasting
 from deploys.steps.unit import UNIT_PATH, render_unit, supervisor_file, unit_file
 from deploys.steps.verify import admin_address, verify, wait_s
 
 __all__ = [
+    "FIREWALL_PATHS",
+    "MACHINE_PATHS",
     "SERVICE_USER",
+    "TIME_SERVICE",
+    "TOLD",
     "UNIT_PATH",
+    "WENT_BACK",
+    "AgentAction",
+    "AgentChange",
+    "Deed",
+    "DeedOutcome",
     "HostFile",
     "ServiceKind",
     "admin_address",
+    "after_failure",
     "agent",
+    "agent_change",
     "changed_files",
     "choose_service",
     "config",
     "difference",
     "drain",
     "driver",
+    "firewall",
+    "fits_secret_place",
+    "journal_line",
+    "lasting",
+    "leftovers",
+    "locked_by_another",
+    "machine",
+    "needs_nft",
+    "needs_time_service",
     "node_files",
+    "operator",
     "packages",
     "preflight",
     "put_script",
     "remove",
+    "render_firewall",
     "render_unit",
+    "rollback",
     "service",
+    "ssh_ports",
     "stamp_of",
     "supervisor_command",
     "supervisor_file",

@@ -9,7 +9,10 @@ from dataclasses import dataclass, field
 
 from deploys.facts import FileFact, Observed
 
-__all__ = ["HostFile", "changed_files", "difference", "put_script"]
+__all__ = ["NEW", "HostFile", "alone", "changed_files", "difference", "put_beside", "put_script"]
+
+NEW = ".livefleet-new"
+"""What a file's name ends with until it is renamed into place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,7 @@ class HostFile:
     mode: int
     owner: str | None  # None: whoever installs it
     secret: bool
+    sealed_as: str = ""  # credential of this name: encrypted on the host by systemd-creds, for itself alone
 
     @property
     def sha256(self) -> str:
@@ -48,18 +52,30 @@ def put_script(files: Sequence[HostFile]) -> tuple[list[str], list[str]]:
     Each file is written beside its place with its final mode and owner, and renamed: never half there, never readable
     by others for a moment.
     """
+    lines, stdin = put_beside(files)
+    renames = [f"mv -f {shlex.quote(file.path + NEW)} {shlex.quote(file.path)}" for file in files]
+    return [*lines, *renames], stdin
+
+
+def put_beside(files: Sequence[HostFile]) -> tuple[list[str], list[str]]:
+    """The same up to the renames: each file's content stands at its path with `NEW` after it."""
     lines = ["umask 077"]
     for file in files:
-        new = f"{file.path}.livefleet-new"
-        q, n = shlex.quote(file.path), shlex.quote(new)
+        n = shlex.quote(file.path + NEW)
+        seal = f"systemd-creds encrypt --name={shlex.quote(file.sealed_as)} - {n}" if file.sealed_as else f"cat > {n}"
         lines += [
             f"mkdir -p {shlex.quote(file.path.rpartition('/')[0])}",
-            f'IFS= read -r content; rm -f {n}; printf %s "$content" | base64 -d > {n}',
+            f'IFS= read -r content; rm -f {n}; printf %s "$content" | base64 -d | {seal}',
             f"chmod {file.mode:o} {n}",
             *([f"chown {shlex.quote(file.owner)}: {n}"] if file.owner else []),
-            f"mv -f {n} {q}",
         ]
     return lines, [base64.b64encode(file.content).decode() for file in files]
+
+
+def alone(lock: str) -> list[str]:
+    """Shell lines: what follows waits for another run's, which may go on here after its connection was cut."""
+    q = shlex.quote(lock)
+    return [f"mkdir -p {shlex.quote(lock.rpartition('/')[0])}; exec 8>{q}; flock -w 600 8"]
 
 
 def difference(files: Sequence[HostFile], facts: Observed) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What the agent needs from the distribution: a Python and the nginx binary, which the agent runs by itself."""
 
+from collections.abc import Sequence
+
 from deploys.facts import Observed
 from deploys.outcome import Outcome, refuse, sh
 
@@ -24,9 +26,9 @@ $apt install --no-install-recommends PACKAGES || { $apt update && $apt install -
 """.strip()
 
 
-def packages(facts: Observed, *, nginx: bool = True) -> Outcome:
-    """Install what is missing; nothing is ever upgraded. `nginx`: the node has a front door."""
-    missing = [*(() if facts.python else ("python3",)), *(() if facts.nginx or not nginx else ("nginx-light",))]
+def packages(facts: Observed, *, nginx: bool = True, also: Sequence[str] = ()) -> Outcome:
+    """Install what is missing; nothing is ever upgraded. `nginx`: the node has a front door. `also`: found missing."""
+    missing = [*(() if facts.python else ("python3",)), *(() if facts.nginx or not nginx else ("nginx-light",)), *also]
     if not missing:
         return Outcome()
     names = " ".join(missing)
@@ -36,7 +38,8 @@ def packages(facts: Observed, *, nginx: bool = True) -> Outcome:
         return refuse(
             f"{names} missing, and {facts.user} may not install it: `apt-get install {names}` as root, then apply again"
         )
+    stays_off = " (the distribution's nginx service stays off)" if "nginx-light" in missing else ""
     return Outcome(
         commands=(sh([_INSTALL.replace("PACKAGES", names)], timeout_s=900),),
-        notes=(f"install {names} (the distribution's nginx service stays off)",),
+        notes=(f"install {names}{stays_off}",),
     )

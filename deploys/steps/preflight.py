@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from deploys.facts import Observed
 from deploys.outcome import Outcome, refuse
+from deploys.steps.driver_problems import driver_problems
 from livefleet.spec import NodeSpec
 
 __all__ = ["LONGEST_SOCKET_FOLDER", "ServiceKind", "choose_service", "preflight"]
@@ -12,6 +13,7 @@ OLDEST_PYTHON = (3, 11)
 MACHINES = ("x86_64", "aarch64")
 DISK_MIB, DISK_WITH_AI_MIB = 1024, 4096
 CLOCK_WARN_S, CLOCK_REFUSE_S = 10, 300
+GO_LIVEPEER = "livepeer"  # the program's name
 LONGEST_SOCKET_FOLDER = 80  # a unix socket's path has 108 bytes, and names come after the folder
 
 
@@ -29,11 +31,17 @@ def choose_service(node: NodeSpec, facts: Observed) -> ServiceKind:
     return ServiceKind.SYSTEMD
 
 
-def preflight(node: NodeSpec, facts: Observed | None, *, now: float, sudo: bool, release_present: bool) -> Outcome:
-    """Every reason that keeps this host from being brought up, all at once."""
+def preflight(
+    node: NodeSpec, facts: Observed | None, *, now: float, sudo: bool, release_present: bool, local: bool = False
+) -> Outcome:
+    """Every reason that keeps this host from being brought up, all at once.
+
+    `local`: the host is the machine that the deploy runs on.
+    """
     if facts is None:
         return refuse(_no_facts(sudo=sudo))
     problems = [*_rights(node, facts), *_machine(node, facts, release_present=release_present), *_clock(facts, now)]
+    problems += [*_ports(node, facts), *driver_problems(node, facts, local=local)]
     if problems:
         return refuse("; ".join(problems))
     skew = facts.clock - now
@@ -75,6 +83,31 @@ def _machine(node: NodeSpec, facts: Observed, *, release_present: bool) -> list[
     if len(str(node.paths.run)) > LONGEST_SOCKET_FOLDER:
         problems.append(f"root {node.root} is too long for unix sockets under it; choose a shorter one")
     return problems
+
+
+def _ports(node: NodeSpec, facts: Observed) -> list[str]:
+    """Ports of the node that something else listens on: most often the go-livepeer that it is to take the place of."""
+    wanted = {port_of(node.monitoring.admin_listen): "the admin endpoints"}
+    if node.orchestrator is not None:
+        wanted[port_of(node.orchestrator.listen)] = "gateways and workers"
+    problems = []
+    for listener in facts.listeners:
+        unseen = listener.pid == 0 and facts.active  # an ordinary user does not see whose it is: likely the agent's own
+        if listener.port not in wanted or listener.own or unseen:
+            continue
+        stop = f"`systemctl disable --now {listener.unit}`" if listener.unit else "stop it"
+        what = "go-livepeer" if listener.program == GO_LIVEPEER else "another program"
+        problems.append(
+            f"port {listener.port}, wanted for {wanted.pop(listener.port)}, is held by {what}: {listener.told};"
+            f" {stop}, or"
+            " give this node another port"
+        )
+    return problems
+
+
+def port_of(address: str) -> int:
+    """The port of a listen address."""
+    return int(address.rpartition(":")[2])
 
 
 def _clock(facts: Observed, now: float) -> list[str]:

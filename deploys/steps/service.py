@@ -4,25 +4,22 @@ What the service was last started with stands in `<opt>/started`, a digest over 
 written after the start: a run that was cut off in between starts the service again the next time.
 """
 
-import hashlib
 import shlex
 from collections.abc import Sequence
 
 from deploys.facts import Observed
 from deploys.outcome import Outcome, sh
-from deploys.steps.files import HostFile, changed_files, difference, put_script
 from deploys.steps.preflight import ServiceKind
+from deploys.steps.takeover import AgentAction, AgentChange
 from livefleet.spec import NodeSpec
 
-__all__ = ["service", "stamp_of", "supervisor_command"]
+__all__ = ["TOLD", "restart_lines", "service", "supervisor_command"]
+
+TOLD = "livefleet agent: "
+"""How the line begins, on stdout, that tells what the agent went through: started, restarted, reloaded."""
 
 _START_MARGIN_S = 120
-
-
-def stamp_of(release_id: str, files: Sequence[HostFile]) -> str:
-    """One word for all that a running service depends on."""
-    parts = [release_id, *(f"{file.path} {file.sha256}" for file in files)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+_RELOAD_S = 60
 
 
 def supervisor_command(node: NodeSpec, opt: str, action: str, owner: str | None) -> str:
@@ -36,32 +33,60 @@ def supervisor_command(node: NodeSpec, opt: str, action: str, owner: str | None)
 
 
 def service(
-    node: NodeSpec, kind: ServiceKind, file: HostFile, stamp: str, opt: str, facts: Observed, owner: str | None
+    node: NodeSpec,
+    kind: ServiceKind,
+    stamp: str,
+    opt: str,
+    facts: Observed,
+    owner: str | None,
+    change: AgentChange,
+    *,
+    when_it_fails: Sequence[str] = (),
 ) -> Outcome:
-    """Install the unit or the supervisor, start or restart when needed. `file` is that unit or supervisor."""
-    changed = changed_files([file], facts)
-    restart = facts.started != stamp or not facts.active
+    """Start, restart or reload when needed. The unit or the supervisor is there already, with the configuration.
+
+    Where the agent itself finds that it cannot take a reload over, it is restarted after all.
+    `when_it_fails`: shell lines for an agent that does not start; the host fails after them.
+    """
     enable = kind is ServiceKind.SYSTEMD and not facts.enabled
-    if not (changed or restart or enable):
+    if change.action is AgentAction.NOTHING and not enable:
         return Outcome()
-    put, stdin = put_script(changed)
-    lines = [*put]
-    notes = [f"write {f.path}" for f in changed]
-    if kind is ServiceKind.SYSTEMD:
-        # daemon-reload only when a unit changed: on hosts with containers it can take GPUs away from them.
-        lines += ["systemctl daemon-reload"] if changed else []
-        lines += ["systemctl enable --quiet livefleet.service"] if enable else []
-        lines += [_systemd_restart()] if restart else []
-    elif restart:
-        lines += _process_restart(node, opt, owner)
-    if restart:
+    lines = ["systemctl enable --quiet livefleet.service"] if enable else []
+    if change.action is not AgentAction.NOTHING:
+        start = shlex.quote("\n".join(restart_lines(node, kind, opt, owner)))
+        anew = "started" if change.action is AgentAction.START else "restarted"
+        started = [f"sh -eu -c {start} || {{", *when_it_fails, "exit 1", "}", f"echo '{TOLD}{anew}'"]
+        lines += _reload(node, opt, started) if change.action is AgentAction.RELOAD else started
         lines.append(f"umask 022; printf '%s\\n' {stamp} > {shlex.quote(opt + '/started')}")
-        notes.append("start the agent" if not facts.active else "restart the agent")
-    shown = (
-        difference(changed, facts) if kind is ServiceKind.SYSTEMD else ()
-    )  # a program's text tells operators nothing
-    timeout_s = int(node.service.stop_timeout_s) + _START_MARGIN_S
-    return Outcome(commands=(sh(lines, stdin=stdin, timeout_s=timeout_s),), notes=tuple(notes), diff=shown)
+    timeout_s = 2 * int(node.service.stop_timeout_s) + _START_MARGIN_S * (2 if when_it_fails else 1) + _RELOAD_S
+    return Outcome(
+        commands=(sh(lines, timeout_s=timeout_s),),
+        notes=_notes(change),
+        agent=change.action.value,
+        effects=change.effects.changes,
+    )
+
+
+def _reload(node: NodeSpec, opt: str, otherwise: Sequence[str]) -> list[str]:
+    command = shlex.join([f"{opt}/current/venv/bin/livefleet", "agent", "reload", str(node.paths.node_yaml)])
+    return [f"if {command} </dev/null >&2; then echo '{TOLD}reloaded'; else", *otherwise, "fi"]
+
+
+def _notes(change: AgentChange) -> tuple[str, ...]:
+    told = {
+        AgentAction.NOTHING: "enable the service",
+        AgentAction.START: "start the agent",
+        AgentAction.RESTART: "restart the agent",
+        AgentAction.RELOAD: "tell the agent; nothing is restarted",
+    }
+    why = [*change.reasons, *(effect.path for effect in change.effects.restarts)]
+    because = f" for {', '.join(why)}" if why and change.action is AgentAction.RESTART else ""
+    return (told[change.action] + because, *(effect.text for effect in change.effects.changes))
+
+
+def restart_lines(node: NodeSpec, kind: ServiceKind, opt: str, owner: str | None) -> list[str]:
+    """Shell lines that start the agent anew, or end with a failure that says why it does not start."""
+    return [_systemd_restart()] if kind is ServiceKind.SYSTEMD else _process_restart(node, opt, owner)
 
 
 def _systemd_restart() -> str:

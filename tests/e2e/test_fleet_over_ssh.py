@@ -121,7 +121,7 @@ def test_provisioned_from_yaml__paid_segments_go_through_the_worker(fleet):
 def test_applied_again__nothing_changes_and_it_says_so(fleet):
     again = fleet.run(BIN / "pyinfra", "-y", "inventory.fleet", "deploys.site")
     said = again.stdout + again.stderr
-    assert re.search(r"Grand total +14 +- +- +14\b", said), said[-3000:]  # seven steps on two hosts, none changed
+    assert re.search(r"Grand total +20 +- +- +20\b", said), said[-3000:]  # ten steps on two hosts, none changed
     code, hosts = fleet.apply()
     assert code == 0
     assert {name: host["outcome"] for name, host in hosts.items()} == {"orch": "unchanged", "work": "unchanged"}
@@ -135,6 +135,26 @@ def test_dry_run__says_what_would_change_and_changes_nothing(fleet):
     assert hosts["orch"]["outcome"] == "would change"
     assert hosts["work"]["outcome"] == "unchanged"
     assert "100000" in fleet.lab.hosts["orch"].run("cat /etc/livefleet/node.yaml").stdout
+
+
+def test_price_changed__is_planned_and_taken_over_without_a_restart(fleet):
+    changed, kept = fleet.folder / "changed.yaml", fleet.folder / "plan.json"
+    changed.write_text(fleet.fleet.read_text().replace("video: 100000 wei", "video: 90000 wei"))
+    orch, main_pid = fleet.lab.hosts["orch"], "systemctl show -P MainPID livefleet"
+    before = orch.run(main_pid).stdout
+    planned = fleet.run(BIN / "livefleet", "plan", "--json", "--out", kept, "--fleet", changed, check=False)
+    assert planned.returncode == 2, planned.stderr
+    plan = {host["host"]: host for host in json.loads(planned.stdout)["hosts"]}
+    assert (plan["orch"]["agent"], plan["work"]["outcome"]) == ("reload", "unchanged")
+    assert [effect["path"] for effect in plan["orch"]["effects"]] == ["prices.video"]
+
+    _, hosts = fleet.apply("--plan", kept, fleet=changed)
+    assert (hosts["orch"]["agent"], hosts["work"]["agent"]) == ("reloaded", "")
+    assert orch.run(main_pid).stdout == before
+    assert json.loads(_admin(orch, "/status"))["payments"]["price_wei_per_pixel"] == 90_000
+    _, hosts = fleet.apply()
+    assert hosts["orch"]["agent"] == "reloaded"
+    assert fleet.stream()["ok"]
 
 
 def test_status__reads_the_whole_fleet(fleet):

@@ -12,7 +12,9 @@ from typing import IO
 
 from livefleet.control.events import BadInputEvent, Event, Waiting, parse_event
 from livefleet.control.summary import Summary, summarize
-from livefleet.kernel import BadInput, LivefleetError
+from livefleet.kernel import BadInput, ExitCode, LivefleetError
+from livefleet.spec import is_fleet_folder, own_fleet_folder
+from livefleet.spec.secret_command import TERMINAL, own_terminal
 
 __all__ = ["ApplyOptions", "apply", "find_checkout"]
 
@@ -28,7 +30,11 @@ class ApplyOptions:
     diff: bool = False
     remove: bool = False  # take livefleet off instead
     purge: bool = False  # with remove: keys and tickets too
+    rollback: bool = False  # let hosts run again what they ran before, instead
+    keep_failed: bool = False  # a host that does not serve what is new stays so, and does not go back
+    lock: str = ""  # token of an operator's lock that the hosts are under
     parallel: int = 20
+    plan: Path | None = None  # a file of `save_plan`: hosts that are no longer as in it are refused
 
 
 def apply(
@@ -58,7 +64,7 @@ def apply(
     events: list[Event] = []
     with (
         tempfile.TemporaryFile("w+") as log,
-        _running(_command(options, ask=confirm is not None), spec, folder, log) as run,
+        _running(_command(options, ask=confirm is not None), spec, folder, log, options.lock) as run,
     ):
         assert run.stdout is not None
         assert run.stdin is not None
@@ -78,18 +84,19 @@ def apply(
     if wrong is not None:
         raise BadInput(wrong.reason)
     summary = summarize(events)
-    if code != summary.exit_code:  # it broke in a way that it could not tell
+    looked = summary.dry and code == ExitCode.DONE  # a host that would be refused is no failure of the run
+    if code != summary.exit_code and not looked:  # it broke in a way that it could not tell
         raise LivefleetError(f"the deploy ended with status {code}:\n{printed}")
     return summary
 
 
 def find_checkout(start: Path) -> Path:
-    """The nearest folder from `start` upwards that holds the deploys, else the checkout this package runs from."""
-    package = Path(__file__).resolve()
-    for folder in (start.resolve(), *start.resolve().parents, *package.parents):
-        if (folder / "deploys/run.py").exists() and (folder / "inventory/fleet.py").exists():
-            return folder
-    raise BadInput("no checkout of livefleet here (a folder with `deploys/` and `inventory/`); run this inside one")
+    """The nearest folder from `start` upwards that holds the deploys, else those that came with this package."""
+    here = start.resolve()
+    found = next((folder for folder in (here, *here.parents) if is_fleet_folder(folder)), None) or own_fleet_folder()
+    if found is None:
+        raise BadInput("this installation of livefleet has no deploys (it is a host's); run this from an operator's")
+    return found
 
 
 def _command(options: ApplyOptions, *, ask: bool) -> list[str]:
@@ -98,20 +105,27 @@ def _command(options: ApplyOptions, *, ask: bool) -> list[str]:
         (options.diff, "--diff"),
         (options.remove, "--remove"),
         (options.purge, "--purge"),
+        (options.rollback, "--rollback"),
+        (options.keep_failed, "--keep-failed"),
         (ask and not options.dry, "--ask"),
     )
     command = [sys.executable, "-m", "deploys.run", "--parallel", str(options.parallel)]
     command += [flag for wanted, flag in flags if wanted]
+    if options.plan is not None:
+        command += ["--plan", str(options.plan.absolute())]
     return command + [word for host in options.hosts for word in ("--host", host)]
 
 
 @contextmanager
-def _running(command: Sequence[str], spec: Path, folder: Path, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
-    # A session of its own: nothing in it can ask for a password on our terminal.
+def _running(
+    command: Sequence[str], spec: Path, folder: Path, log: IO[str], lock: str
+) -> Iterator[subprocess.Popen[str]]:
+    # A session of its own: nothing in it can ask for a password on our terminal but programs that fetch secrets.
+    own = {"LIVEFLEET_SPEC": str(spec.absolute()), "LIVEFLEET_LOCK": lock, TERMINAL: own_terminal()}
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, "LIVEFLEET_SPEC": str(spec.absolute())},
+        env=os.environ | {name: value for name, value in own.items() if value},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -5,15 +5,21 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 __all__ = [
+    "AgentTold",
     "BadInputEvent",
     "Begin",
     "Connected",
+    "Decided",
     "Done",
     "End",
     "Event",
     "Failed",
     "Note",
     "Planned",
+    "SeenGpu",
+    "SeenHardware",
+    "SettingChange",
+    "StepDecision",
     "StepStarted",
     "Waiting",
     "parse_event",
@@ -22,6 +28,10 @@ __all__ = [
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")  # also read from files that a newer version wrote
 
 
 class Begin(_Event):
@@ -54,6 +64,77 @@ class Planned(_Event):
     event: Literal["planned"]
     host: str
     changes: tuple[str, ...]
+
+
+class SeenGpu(_Part):
+    """One card, as its driver names it."""
+
+    uuid: str
+    model: str
+
+
+class SeenHardware(_Part):
+    """What a host has of NVIDIA's."""
+
+    devices: int
+    """Display controllers on the PCI bus."""
+
+    driver: str = ""
+    """Version of the loaded kernel module; empty: none is loaded."""
+
+    gpus: tuple[SeenGpu, ...] = ()
+    """Those that the loaded driver names."""
+
+
+class SettingChange(_Part):
+    """One setting of node.yaml that changes, and what that costs."""
+
+    path: str
+    before: str | None
+    after: str | None
+    takeover: str
+    why: str
+
+
+class StepDecision(_Part):
+    """What one step would do on a host."""
+
+    step: str
+    changes: bool
+    refusal: str = ""
+    notes: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
+    digest: str
+
+
+class Decided(_Event):
+    """Everything that would be done on a host, before anything is."""
+
+    event: Literal["decided"]
+    host: str
+    node: str
+    """Digest of its specification."""
+
+    release: str
+    """The release it gets; empty where it was refused before that was known."""
+
+    agent: str
+    """What the agent goes through: start, restart, reload, or nothing."""
+
+    effects: tuple[SettingChange, ...]
+    steps: tuple[StepDecision, ...]
+    hardware: SeenHardware | None
+    digest: str
+    """Another one as soon as something else would be done."""
+
+
+class AgentTold(_Event):
+    """What the agent of a host went through."""
+
+    event: Literal["agent"]
+    host: str
+    what: str
+    """started, restarted or reloaded"""
 
 
 class Waiting(_Event):
@@ -102,7 +183,18 @@ class End(_Event):
 
 
 Event = Annotated[
-    Begin | Connected | Note | Planned | Waiting | StepStarted | Done | Failed | BadInputEvent | End,
+    Begin
+    | Connected
+    | Note
+    | Decided
+    | Planned
+    | Waiting
+    | StepStarted
+    | AgentTold
+    | Done
+    | Failed
+    | BadInputEvent
+    | End,
     Field(discriminator="event"),
 ]
 

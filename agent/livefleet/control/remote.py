@@ -2,7 +2,8 @@
 
 import shlex
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
@@ -15,7 +16,7 @@ from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy,
 from livefleet.kernel import BadInput, ExitCode, OutsideWorld
 from livefleet.spec import HostSettings
 
-__all__ = ["ask_local", "ask_over_ssh", "run_on_host"]
+__all__ = ["as_user", "ask_local", "ask_over_ssh", "connected", "not_runnable", "run_on_host"]
 
 _TIMEOUT_S = 10.0
 _ASK = "import sys,urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -46,13 +47,41 @@ def run_on_host(settings: HostSettings, command: Sequence[str], *, timeout_s: fl
 
     Raises BadInput where it says so by its exit code 2, OutsideWorld where the host or the command fails.
     """
-    words = ["sudo", "-n", *command] if settings.ssh.sudo else list(command)
+    words = as_user(settings, command)
     done = _run_here(words, timeout_s) if settings.is_local else _run_over_ssh(settings, words, timeout_s=timeout_s)
     if done.code == ExitCode.BAD_INPUT:
         raise BadInput(f"{settings.name}: {done.last_words}")
     if done.code:
         raise OutsideWorld(f"{settings.name}: {Path(command[0]).name} ended with {done.code}: {done.last_words}")
     return done.output
+
+
+def as_user(settings: HostSettings, command: Sequence[str]) -> list[str]:
+    """The command as `apply` would run it: by sudo where that is declared."""
+    return ["sudo", "-n", *command] if settings.ssh.sudo else list(command)
+
+
+def not_runnable(program: str, error: OSError) -> OutsideWorld:
+    """Why a program did not even start."""
+    return OutsideWorld(f"cannot run {program}: {error.strerror}; has `apply` been run?")
+
+
+@contextmanager
+def connected(settings: HostSettings) -> Iterator[Connection]:
+    """An open connection to the host. What goes wrong with it, then or later, is an OutsideWorld: what to do."""
+    try:
+        with _connection(settings) as connection:
+            connection.open()
+            yield connection
+    except AuthenticationException as error:
+        key = settings.ssh.key or "the ssh agent's or default keys"
+        raise OutsideWorld(f"{settings.name} refused user {settings.ssh.user or 'of this shell'} with {key}") from error
+    except BadHostKeyException as error:
+        raise OutsideWorld(f"the host key of {settings.name} changed; if that is expected, `ssh-keygen -R`") from error
+    except (SSHException, OSError, EOFError) as error:
+        raise OutsideWorld(
+            f"cannot reach {settings.name} at {settings.address}:{settings.ssh.port}: {error}"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +101,7 @@ def _run_here(words: Sequence[str], timeout_s: float) -> _Done:
             list(words), stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except OSError as error:
-        raise OutsideWorld(f"cannot run {words[0]}: {error.strerror}; has `apply` been run?") from error
+        raise not_runnable(words[0], error) from error
     except subprocess.TimeoutExpired as error:
         raise OutsideWorld(f"{words[0]} did not end within {timeout_s:g} s") from error
     return _Done(done.returncode, done.stdout, done.stderr)
@@ -80,19 +109,10 @@ def _run_here(words: Sequence[str], timeout_s: float) -> _Done:
 
 def _run_over_ssh(settings: HostSettings, words: Sequence[str], *, timeout_s: float) -> _Done:
     try:
-        with _connection(settings) as connection:
+        with connected(settings) as connection:
             result = connection.run(shlex.join(words), hide=True, in_stream=False, timeout=int(timeout_s), warn=True)
-    except AuthenticationException as error:
-        key = settings.ssh.key or "the ssh agent's or default keys"
-        raise OutsideWorld(f"{settings.name} refused user {settings.ssh.user or 'of this shell'} with {key}") from error
-    except BadHostKeyException as error:
-        raise OutsideWorld(f"the host key of {settings.name} changed; if that is expected, `ssh-keygen -R`") from error
     except CommandTimedOut as error:
         raise OutsideWorld(f"no answer from {settings.name} within {timeout_s:g} s") from error
-    except (SSHException, OSError, EOFError) as error:
-        raise OutsideWorld(
-            f"cannot reach {settings.name} at {settings.address}:{settings.ssh.port}: {error}"
-        ) from error
     return _Done(result.exited, result.stdout, result.stderr)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from livefleet.control.events import Begin, Done, End, Event, Failed, Note, Planned
+from livefleet.control.events import AgentTold, Begin, Decided, Done, End, Event, Failed, Note, Planned
 from livefleet.kernel import ExitCode
 
 __all__ = ["HostResult", "Outcome", "Summary", "advice", "summarize"]
@@ -30,6 +30,7 @@ class HostResult:
     failed_step: str = ""
     reason: str = ""
     advice: str = ""  # what to do about the failure
+    agent: str = ""  # what the agent went through: started, restarted, reloaded; of a dry run what it would
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,8 @@ class _Host:
     changed: list[str] = field(default_factory=list)
     finished: bool = False
     failure: Failed | None = None
+    agent: str = ""
+    refusal: Failed | None = None  # of a dry run, whose steps refuse by a command
 
 
 def summarize(events: Iterable[Event]) -> Summary:
@@ -67,6 +70,18 @@ def summarize(events: Iterable[Event]) -> Summary:
                 dry = event.dry
             case Note(step=step, text=text) if step != "diff":
                 hosts[event.host].notes.append(f"{step}: {text}")
+            case Decided(steps=steps, agent=agent):
+                hosts[event.host].agent = agent if dry else ""
+                hosts[event.host].refusal = next(
+                    (
+                        Failed(event="failed", host=event.host, step=step.step, reason=step.refusal)
+                        for step in steps
+                        if step.refusal and dry
+                    ),
+                    None,
+                )
+            case AgentTold(what=what):
+                hosts[event.host].agent = what
             case Planned(changes=changes):
                 hosts[event.host].planned = changes
             case Done(changed=True, step=step):
@@ -83,7 +98,7 @@ def summarize(events: Iterable[Event]) -> Summary:
 
 def _result(name: str, host: _Host, *, dry: bool, complete: bool) -> HostResult:
     notes = tuple(host.notes)
-    failure = host.failure
+    failure = host.failure or host.refusal
     if failure is None and dry and "preflight" in host.planned:  # its only change is to refuse
         reason = next((note.partition(": ")[2] for note in notes if note.startswith("preflight: ")), "refused")
         failure = Failed(event="failed", host=name, step="preflight", reason=reason)
@@ -91,11 +106,18 @@ def _result(name: str, host: _Host, *, dry: bool, complete: bool) -> HostResult:
         failure = Failed(event="failed", host=name, step="run", reason="the run broke off before this host was done")
     if failure is not None:
         return HostResult(
-            name, Outcome.FAILED, tuple(host.changed), notes, failure.step, failure.reason, advice(name, failure)
+            name,
+            Outcome.FAILED,
+            tuple(host.changed),
+            notes,
+            failure.step,
+            failure.reason,
+            advice(name, failure),
+            host.agent,
         )
-    if dry:
-        return HostResult(name, Outcome.WOULD_CHANGE if host.planned else Outcome.UNCHANGED, host.planned, notes)
-    return HostResult(name, Outcome.CHANGED if host.changed else Outcome.UNCHANGED, tuple(host.changed), notes)
+    changes = host.planned if dry else tuple(host.changed)
+    changed = Outcome.WOULD_CHANGE if dry else Outcome.CHANGED
+    return HostResult(name, changed if changes else Outcome.UNCHANGED, changes, notes, agent=host.agent)
 
 
 _ADVICE = (
@@ -118,6 +140,8 @@ def advice(host: str, failure: Failed) -> str:
     for words, text in _ADVICE:
         if failure.step == "connect" and words.lower() in failure.reason.lower():
             return text.format(host=host)
+    if failure.step == "plan":
+        return "nothing was done there: look at what has changed, and plan again"
     if failure.step == "verify":
         return f"look at `livefleet status {host}`; the release before is kept under opt/livefleet/releases"
     return "put that right and apply again; what was done stays done"

@@ -126,3 +126,16 @@ def test_supervise__secrets_of_the_deploying_shell__do_not_reach_the_program(
     found = (tmp_path / "env").read_text().splitlines()
     assert "JOIN_SECRET" not in found
     assert "PATH" in found
+
+
+def test_supervise__log_grows_too_long__its_last_piece_is_kept_and_the_program_goes_on(
+    supervise: Supervise, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIVEFLEET_LOG_LIMIT", "20000")
+    monkeypatch.setenv("LIVEFLEET_LOG_LOOK_S", "0.1")
+    supervise("start", *a_program(tmp_path, "while True: print('x' * 99, flush=True); time.sleep(0.001)\n"))
+    log, kept = tmp_path / "log", tmp_path / "log.1"
+    until(kept.exists)
+    until(lambda: 0 < log.stat().st_size < kept.stat().st_size)
+    assert set(kept.read_text().splitlines()) == {"x" * 99}
+    assert len(starts(tmp_path)) == 1

@@ -80,6 +80,21 @@ def test_summary__dry_and_preflight_refuses__is_a_failure_with_its_reason() -> N
     assert found.exit_code is ExitCode.PARTLY_FAILED
 
 
+@pytest.mark.parametrize("what", ["started", "restarted", "reloaded"])
+def test_summary__agent_went_through_something__is_told(what: str) -> None:
+    told = {"event": "agent", "host": "a", "what": what}
+    found = summary_of(begin("a", "b"), told, done("a", "service", changed=True), END)
+    assert [host.agent for host in found.hosts] == [what, ""]
+
+
+def test_summary__host_is_no_longer_as_planned__says_to_plan_again() -> None:
+    (host,) = summary_of(begin("a"), failed("a", "plan", "no longer as planned"), END).hosts
+    assert (host.outcome, host.advice) == (
+        Outcome.FAILED,
+        "nothing was done there: look at what has changed, and plan again",
+    )
+
+
 def test_event__line_of_a_library__is_none() -> None:
     assert parse_event("CryptographyDeprecationWarning: x") is None
     assert parse_event('{"event": "unheard"}') is None

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from deploys.closure import closure, read_lock, wheels_by_name
-from deploys.release import digest_of_tree
+from deploys.own_wheel import digest_of_tree
 
 pytestmark = pytest.mark.unit
 

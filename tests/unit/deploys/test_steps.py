@@ -12,12 +12,11 @@ from deploys import steps
 from deploys.facts import FileFact, Observed, parse_facts, script
 from deploys.facts.agent import Answer, parse_answer
 from deploys.outcome import Outcome, Shell, Upload
-from livefleet.spec import DriverSettings
 from tests.builders.deploys import NOW, a_host, a_node, a_release
 
 pytestmark = pytest.mark.unit
 
-RTX_4090, GTX_1080, RTX_5090 = 0x2684, 0x1B80, 0x2B85
+RTX_4090 = 0x2684
 
 
 def text_of(outcome: Outcome) -> str:
@@ -164,65 +163,6 @@ def test_packages__no_right_to_install__is_refused_with_the_command() -> None:
     assert "apt-get install nginx-light" in (outcome.refusal or "")
 
 
-# -- driver
-
-
-def test_driver__no_device__is_skipped_with_a_reason() -> None:
-    assert steps.driver(DriverSettings(), a_host()) == Outcome(notes=("skipped: no NVIDIA device on the PCI bus",))
-
-
-def test_driver__loaded__is_left_alone() -> None:
-    outcome = steps.driver(DriverSettings(), a_host(nvidia_pci=(RTX_4090,), nvidia_loaded="570.211.01"))
-    assert outcome.commands == ()
-    assert "570.211.01 is loaded" in outcome.notes[0]
-
-
-def test_driver__loaded_but_older_than_the_minimum__is_installed() -> None:
-    settings = DriverSettings(min_version="580.65")
-    assert steps.driver(settings, a_host(nvidia_pci=(RTX_4090,), nvidia_loaded="570.211.01")).commands
-
-
-def test_driver__ubuntu_ada__installs_open_modules_and_the_codec_libraries() -> None:
-    host = a_host(nvidia_pci=(RTX_4090,), os_id="ubuntu", os_version="24.04", kernel="6.8.0-49-generic")
-    lines = text_of(steps.driver(DriverSettings(), host)).splitlines()
-    install = [line for line in lines if " install " in line]
-    assert install[0].endswith("linux-headers-6.8.0-49-generic linux-headers-generic dkms build-essential")
-    assert install[1].endswith(
-        "nvidia-headless-580-server-open nvidia-utils-580-server nvidia-compute-utils-580-server"
-        " libnvidia-encode-580-server libnvidia-decode-580-server"
-    )
-    assert not any("cuda-keyring" in line for line in lines)
-
-
-def test_driver__debian_pascal__installs_proprietary_modules_from_nvidia() -> None:
-    text = text_of(steps.driver(DriverSettings(), a_host(nvidia_pci=(GTX_1080,))))
-    assert "debian12/x86_64/cuda-keyring_1.1-1_all.deb" in text
-    assert "cuda-drivers-580" in text
-    assert "Pin: version 580.*" in text
-
-
-@pytest.mark.parametrize(
-    ("settings", "devices", "words"),
-    [
-        ({"flavour": "open"}, (GTX_1080,), "open kernel modules do not drive"),
-        ({"flavour": "proprietary"}, (RTX_5090,), "Blackwell devices need the open"),
-        ({"branch": 550}, (RTX_5090,), "branch 550 does not drive Blackwell"),
-        ({"branch": 595}, (GTX_1080,), "branch 595 does not drive"),
-        ({}, (GTX_1080, RTX_5090), "cannot share a host"),
-    ],
-)
-def test_driver__impossible_pair__is_refused_before_anything(
-    settings: dict[str, object], devices: tuple[int, ...], words: str
-) -> None:
-    outcome = steps.driver(DriverSettings.model_validate(settings), a_host(nvidia_pci=devices))
-    assert words in (outcome.refusal or "")
-
-
-def test_driver__secure_boot__is_refused() -> None:
-    outcome = steps.driver(DriverSettings(), a_host(nvidia_pci=(RTX_4090,), secure_boot=True))
-    assert "secure boot" in (outcome.refusal or "")
-
-
 # -- agent
 
 
@@ -236,7 +176,7 @@ def test_agent__current__is_no_change() -> None:
     assert release_step(a_host(current="0.1.0-aaaaaaaaaaaa", releases=("0.1.0-aaaaaaaaaaaa",))) == Outcome()
 
 
-def test_agent__bare_host__uploads_installs_and_switches_last() -> None:
+def test_agent__bare_host__uploads_and_installs_and_switches_nothing() -> None:
     outcome = release_step(a_host())
     uploads = [c for c in outcome.commands if isinstance(c, Upload)]
     assert [u.dest for u in uploads] == [
@@ -244,10 +184,11 @@ def test_agent__bare_host__uploads_installs_and_switches_last() -> None:
         "/opt/livefleet/incoming/livefleet-0.1.0-py3-none-any.whl",
     ]
     text = text_of(outcome)
-    order = [text.index(w) for w in ("uv venv", "pip install", "livefleet --version", ".complete\n", "mv -fT")]
+    order = [text.index(w) for w in ("uv venv", "pip install", "livefleet --version", "sync -f", "/.complete\n")]
     assert order[:3] == sorted(order[:3])
-    assert text.rindex("/.complete ]") < text.index("mv -fT")
+    assert text.rindex("sync -f") < text.rindex("touch /opt/livefleet/releases")
     assert "--no-index" in text
+    assert "mv -fT" not in text
 
 
 def test_agent__bundle_is_there__only_the_wheel_travels() -> None:
@@ -255,11 +196,11 @@ def test_agent__bundle_is_there__only_the_wheel_travels() -> None:
     assert [Path(u.dest).name for u in uploads] == ["livefleet-0.1.0-py3-none-any.whl"]
 
 
-def test_agent__installed_but_not_current__only_switches() -> None:
-    outcome = release_step(a_host(current="0.1.0-old", releases=("0.1.0-aaaaaaaaaaaa", "0.1.0-old")))
-    assert len(outcome.commands) == 1
-    assert "uv venv" not in text_of(outcome)
-    assert "mv -fT /opt/livefleet/current.new /opt/livefleet/current" in text_of(outcome)
+def test_agent__installed_but_not_current__is_left_to_the_switch() -> None:
+    facts = a_host(current="0.1.0-old", releases=("0.1.0-aaaaaaaaaaaa", "0.1.0-old"))
+    assert release_step(facts) == Outcome()
+    text = text_of(steps.config(a_node(), (), facts, None, "0.1.0-aaaaaaaaaaaa", "/opt/livefleet", "s1"))
+    assert "mv -T /opt/livefleet/staged /opt/livefleet/switching" in text
 
 
 def test_agent__local_host__uploads_nothing() -> None:
@@ -267,24 +208,23 @@ def test_agent__local_host__uploads_nothing() -> None:
     assert not [c for c in outcome.commands if isinstance(c, Upload)]
 
 
-def test_agent__prune_script__keeps_the_newest_and_the_current(tmp_path: Path) -> None:
+def test_agent__prune_script__keeps_what_runs_what_ran_before_and_the_newest(tmp_path: Path) -> None:
     releases = tmp_path / "releases"
-    for age, name in enumerate(["0.1.0-aaaaaaaaaaaa", "0.1.0-new", "0.1.0-mid", "0.1.0-old"]):
+    names = ["0.1.0-aaaaaaaaaaaa", "0.1.0-new", "0.1.0-mid", "0.1.0-old", "0.1.0-runs", "0.1.0-ran"]
+    for age, name in enumerate(names):
         (releases / name).mkdir(parents=True)
         (releases / name / ".complete").touch()
         subprocess.run(["touch", "-d", f"-{age} hours", str(releases / name)], check=True)
     (releases / "0.1.0-broken").mkdir()
-    outcome = steps.agent(
-        a_release(),
-        str(tmp_path),
-        a_host(current="0.1.0-new", releases=("0.1.0-aaaaaaaaaaaa",)),
-        local=True,
-        keep=3,
-        bundle=lambda _: tmp_path,
-    )
-    subprocess.run(["sh", "-c", text_of(outcome)], check=True, timeout=60)
-    assert sorted(p.name for p in releases.iterdir()) == ["0.1.0-aaaaaaaaaaaa", "0.1.0-mid", "0.1.0-new"]
-    assert (tmp_path / "current").readlink() == Path("releases/0.1.0-aaaaaaaaaaaa")
+    (tmp_path / "current").symlink_to("releases/0.1.0-runs")
+    (tmp_path / "previous").mkdir()
+    (tmp_path / "previous/release").write_text("0.1.0-ran\n")
+    for keep, kept in ((4, {"0.1.0-new"}), (2, set())):
+        outcome = steps.agent(a_release(), str(tmp_path), a_host(), local=True, keep=keep, bundle=lambda _: tmp_path)
+        last = outcome.commands[-1]
+        assert isinstance(last, Shell)
+        subprocess.run(["sh", "-c", last.text], check=True, timeout=60)
+        assert {p.name for p in releases.iterdir()} == {"0.1.0-aaaaaaaaaaaa", "0.1.0-runs", "0.1.0-ran"} | kept
 
 
 # -- config
@@ -295,7 +235,7 @@ KEY = "test-only-not-a-key-0123456789"
 def test_config__secrets__are_in_no_text_and_no_diff() -> None:
     node = a_node(secrets={"join": "secrets/join"})
     files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
-    outcome = steps.config(node, files, a_host(), "livefleet")
+    outcome = steps.config(node, files, a_host(), "livefleet", "r1", "/opt/livefleet", "s1")
     shown = [*outcome.notes, *outcome.diff, text_of(outcome), *map(repr, outcome.commands), *map(repr, files)]
     encoded = base64.b64encode(KEY.encode()).decode()
     assert not any(KEY in line or encoded in line for line in shown)
@@ -306,7 +246,7 @@ def test_config__secrets__are_in_no_text_and_no_diff() -> None:
 def test_config__service_user__owns_every_private_folder() -> None:
     node = a_node(secrets={"join": "secrets/join"})
     files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
-    lines = text_of(steps.config(node, files, a_host(), "livefleet")).splitlines()
+    lines = text_of(steps.config(node, files, a_host(), "livefleet", "r1", "/opt/livefleet", "s1")).splitlines()
     folders = "/var/lib/livefleet /var/lib/livefleet/keys /var/lib/livefleet/secrets"
     assert f"chmod 700 {folders}" in lines
     assert f"chown livefleet: {folders} /var/log/livefleet" in lines
@@ -315,8 +255,8 @@ def test_config__service_user__owns_every_private_folder() -> None:
 def test_config__same_on_the_host__is_no_change() -> None:
     node = a_node()
     files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
-    found = a_host(service_user=True, files={f.path: as_found(f) for f in files})
-    assert steps.config(node, files, found, "livefleet") == Outcome()
+    found = a_host(service_user=True, current="r1", files={f.path: as_found(f) for f in files})
+    assert steps.config(node, files, found, "livefleet", "r1", "/opt/livefleet", "s1") == Outcome()
 
 
 @pytest.mark.parametrize("change", [{"mode": 0o644}, {"owner": "root"}, {"sha256": "0" * 64}])
@@ -325,7 +265,8 @@ def test_config__one_file_otherwise__only_that_is_written(change: dict[str, obje
     files = steps.node_files(node, "a: 1\n", {"secrets/join": KEY.encode()}, "livefleet")
     found = {f.path: as_found(f) for f in files}
     found[files[1].path] = replace(found[files[1].path], **change)  # type: ignore[arg-type] -- table of fields
-    outcome = steps.config(node, files, a_host(service_user=True, files=found), "livefleet")
+    host = a_host(service_user=True, current="r1", files=found)
+    outcome = steps.config(node, files, host, "livefleet", "r1", "/opt/livefleet", "s1")
     assert outcome.notes == ("write /var/lib/livefleet/secrets/join",)
 
 
@@ -333,7 +274,7 @@ def test_config__script__writes_private_files_whole(tmp_path: Path) -> None:
     node = a_node(root=str(tmp_path))
     content = bytes(range(256))
     files = steps.node_files(node, "a: 1\n", {"keys/main": content}, None)
-    (command,) = steps.config(node, files, a_host(), None).commands
+    (command,) = steps.config(node, files, a_host(), None, "r1", f"{tmp_path}/opt/livefleet", "s1").commands
     assert isinstance(command, Shell)
     stdin = "".join(f"{line}\n" for line in command.stdin)
     subprocess.run(["sh", "-c", command.text], input=stdin, text=True, check=True, timeout=60)
@@ -366,38 +307,6 @@ def test_unit__gpu__may_use_its_devices_under_both_driver_names() -> None:
 def test_unit__privileged_port__gets_the_one_capability() -> None:
     node = a_node(orchestrator={"service_uri": "https://x.example:443", "listen": "0.0.0.0:443"})
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE\n" in steps.render_unit(node, gpu=False)
-
-
-def service_step(facts: Observed) -> Outcome:
-    node = a_node()
-    unit = steps.unit_file(node, gpu=False)
-    return steps.service(node, steps.ServiceKind.SYSTEMD, unit, "stamp", "/opt/livefleet", facts, "livefleet")
-
-
-def test_service__as_declared_and_running__is_no_change() -> None:
-    unit = steps.unit_file(a_node(), gpu=False)
-    facts = a_host(active=True, enabled=True, started="stamp", files={unit.path: as_found(unit)})
-    assert service_step(facts) == Outcome()
-
-
-def test_service__new_unit__reloads_enables_and_starts_in_that_order() -> None:
-    text = text_of(service_step(a_host()))
-    assert text.index("daemon-reload") < text.index("systemctl enable") < text.index("systemctl restart")
-    assert text.index("systemctl restart") < text.index("> /opt/livefleet/started")
-
-
-def test_service__only_the_configuration_changed__restarts_without_daemon_reload() -> None:
-    unit = steps.unit_file(a_node(), gpu=False)
-    facts = a_host(active=True, enabled=True, started="other", files={unit.path: as_found(unit)})
-    text = text_of(service_step(facts))
-    assert "systemctl restart" in text
-    assert "daemon-reload" not in text
-
-
-def test_stamp__any_part_changes__changes() -> None:
-    file = steps.HostFile("/a", b"1", 0o600, None, secret=True)
-    other = steps.HostFile("/a", b"2", 0o600, None, secret=True)
-    assert len({steps.stamp_of("r1", [file]), steps.stamp_of("r2", [file]), steps.stamp_of("r1", [other])}) == 3
 
 
 # -- verify
