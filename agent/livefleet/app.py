@@ -18,10 +18,11 @@ from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatu
 from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, Status, SystemClock
 from livefleet.kernel.systemd import notify, watchdog_interval_s
 from livefleet.reconcile import ReconcileLoop
-from livefleet.reconcile.resources import DrainResource, GpuResource
+from livefleet.reconcile.resources import DrainResource, GpuResource, Takeover
 from livefleet.roles import (
     KeykeeperRole,
     OrchestratorRole,
+    PullMode,
     RedeemerRole,
     Role,
     RoleContext,
@@ -31,7 +32,7 @@ from livefleet.roles import (
     owner_labels,
     version_reading,
 )
-from livefleet.spec import NodeSpec, load_node, node_digest, reprice, restart_needed
+from livefleet.spec import NodeSpec, effects, load_node, node_digest, take_over
 from livefleet.spec import Role as RoleName
 
 __all__ = ["Agent"]
@@ -42,8 +43,14 @@ log = logging.getLogger(__name__)
 class Agent:
     """One node: hardware, role, health. `run` lasts until `stop` is set, then drains."""
 
-    def __init__(self, spec: NodeSpec, *, digest: str, release: str, clock: Clock | None = None) -> None:
+    def __init__(
+        self, spec: NodeSpec, *, digest: str, release: str, applied: str | None = None, clock: Clock | None = None
+    ) -> None:
         self._spec = spec
+        self._asked = spec  # what it was told last, of which some may wait for a restart
+        self._applied = applied or digest  # of node.yaml; in pull mode the node may run newer settings than that has
+        self._pull: PullMode | None = None
+        self.wants_restart = False
         self._digest = digest
         self._release = release
         self._clock = clock or SystemClock()
@@ -51,6 +58,9 @@ class Agent:
         self._board = ConditionBoard(self._clock)
         self._board.on_change(_log_change)
         self._role: Role | None = None
+        self._gpus: GpuResource | None = None
+        self._read = self._applied  # of what node.yaml said last
+        self._restart_for: tuple[str, ...] = ()
         self._drain: DrainResource | None = None
         self._drain_loop: ReconcileLoop[Any] | None = None
 
@@ -70,42 +80,59 @@ class Agent:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
             GCCollector(registry=registry)
-            gpus = ReconcileLoop(
-                GpuResource(sampler, spec.gpus, spec.driver, every_s=spec.monitoring.sample_every_s), self._board
-            )
+            self._gpus = GpuResource(sampler, spec.gpus, spec.driver, every_s=spec.monitoring.sample_every_s)
+            gpus = ReconcileLoop(self._gpus, self._board)
             self._drain = DrainResource(spec.paths.state, self._role, self._clock)
             self._drain_loop = ReconcileLoop(self._drain, self._board)
             await self._drain_loop.once()  # a drained node takes nothing, not even at its start
+            if spec.pull is not None:
+                self._pull = PullMode(spec, lambda: self._applied, self._takeover(stop), self._clock, self._board)
             async with AdminServer(spec.monitoring.admin_listen, self.status, registry) as admin:
                 on_listening(admin.address)
                 notify("READY=1")
-                await _until(stop, sampler.run, gpus.run, self._drain_loop.run, self._watchdog, self._serve)
+                pull = () if self._pull is None else (self._pull.run,)
+                await _until(stop, sampler.run, gpus.run, self._drain_loop.run, self._watchdog, self._serve, *pull)
                 log.info("agent.stopped")
 
     def reload(self, node: Path) -> None:
-        """Read node.yaml again and go on with its prices. The condition `SpecCurrent` tells what needs a restart.
+        """Read node.yaml again and take over what is live in it. Requests to drain are looked at as well.
 
-        Requests to drain are looked at as well.
-
-        A file that is wrong changes nothing. Everything happens at once, on the loop's thread.
+        A file that is wrong changes nothing. One that is as it was does not take back what was pulled since. Everything
+        happens at once, on the loop's thread.
         """
         if self._drain_loop is not None:
             self._drain_loop.nudge()
         try:
-            newer = load_node(node)
-            repriced = reprice(self._spec, newer)
-            if self._role is not None:
-                self._role.reprice(repriced)
+            applied = load_node(node)
+            digest = self._read = node_digest(applied)
+            self.take_over(self._asked if digest == self._applied else applied)
+            self._applied = digest
         except BadInput as error:
             self._board.report(_spec_condition("NotTaken", f"the node goes on with what it had: {error}"))
-            return
-        self._spec, self._digest = repriced, node_digest(repriced)
-        log.info("spec.reloaded", extra={"digest": self._digest})
-        if others := restart_needed(repriced, newer):
-            text = f"prices are as declared; restart the node for {', '.join(others)}"
+
+    def take_over(self, newer: NodeSpec) -> tuple[str, ...]:
+        """Go on with what is live in `newer`, all of it or nothing; the paths that a restart is needed for.
+
+        The condition `SpecCurrent` tells them too. Raises BadInput, and nothing has changed.
+        """
+        self._asked = newer
+        changed = effects(self._spec, newer)
+        taken = take_over(self._spec, newer)
+        if self._role is not None:
+            self._role.take_over(taken)
+        if self._gpus is not None:
+            self._gpus.judge_by(taken.driver)
+        logging.getLogger("livefleet").setLevel(taken.monitoring.log_level)
+        self._spec, self._digest = taken, node_digest(taken)
+        live = [effect.path for effect in changed.live]
+        log.info("spec.taken_over", extra={"digest": self._digest, "settings": live})
+        others = self._restart_for = tuple(effect.path for effect in changed.restarts)
+        if others:
+            text = f"all else is as declared; restart the node for {', '.join(others)}"
             self._board.report(_spec_condition("NeedsRestart", text))
         else:
-            self._board.report(_spec_condition("", f"the node runs what {node} says"))
+            self._board.report(_spec_condition("", "the node runs what its node.yaml says"))
+        return others
 
     def status(self) -> NodeStatus:
         """The node at this moment."""
@@ -123,15 +150,35 @@ class Agent:
             ready=self._board.is_ready(required),
             blocking=self._board.blocking(),
             conditions=self._board.all(),
-            parts={**(role.parts() if role else {}), **self._drain_part()},
+            parts={
+                **(role.parts() if role else {}),
+                **self._drain_part(),
+                **self._pull_part(),
+                "spec": self._spec_part(),
+            },
         )
 
     def _readings(self) -> list[Reading]:
         drain = drain_readings(self._drain.report()) if self._drain else ()
-        return [version_reading(self._spec), *(self._role.readings() if self._role else ()), *drain]
+        pull = self._pull.readings() if self._pull else ()
+        return [version_reading(self._spec), *(self._role.readings() if self._role else ()), *drain, *pull]
 
     def _drain_part(self) -> dict[str, Any]:
         return {} if self._drain is None else {"drain": self._drain.report().model_dump(mode="json")}
+
+    def _pull_part(self) -> dict[str, Any]:
+        return {} if self._pull is None else {"pull": self._pull.report()}
+
+    def _takeover(self, stop: asyncio.Event) -> Takeover:
+        def restart() -> None:
+            self.wants_restart = True
+            stop.set()
+
+        return Takeover(lambda: self._asked, lambda: self.status().ready, self.take_over, restart)
+
+    def _spec_part(self) -> dict[str, Any]:
+        """What was read last, and the settings in it that wait for a restart; `digest` is what runs."""
+        return {"read": self._read, "restart_for": list(self._restart_for)}
 
     async def _serve(self) -> None:
         assert self._role is not None

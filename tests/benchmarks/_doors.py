@@ -173,6 +173,7 @@ async def serve(folder: Path, price: int, *, recovery: bool) -> None:
             handlers=bare_handlers(answer),
             board=ConditionBoard(clock),
             rng=rng,
+            clock=clock,
             drain_s=2,
         )
         await stack.enter_async_context(bare)

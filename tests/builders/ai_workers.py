@@ -249,6 +249,7 @@ class ReferenceOrchestrator:
             handlers=[handler],
             board=ConditionBoard(SystemClock()),
             rng=a_rng(),
+            clock=SystemClock(),
             drain_s=5,
             on_drain=lambda: self._outbox.put_nowait(None),
         )

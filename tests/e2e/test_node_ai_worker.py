@@ -4,17 +4,21 @@ import asyncio
 import subprocess
 import sys
 from contextlib import contextmanager
+from fractions import Fraction
 
 import pytest
 from ruamel.yaml import YAML
 
+from livefleet.cli.smoke import smoke_of
 from livefleet.kernel import OutsideWorld
+from livefleet.spec import load_fleet
 from livefleet.wire.channel import parse_endpoint
 from livefleet.wire.gateway import Payer, text_to_image
 from tests.builders.agents import an_agent
 from tests.builders.ai import MODEL_ID
-from tests.builders.gateways import a_stream, a_stream_client, send
-from tests.builders.paid_nodes import a_paid_node
+from tests.builders.gateways import a_stream, a_stream_client, send, write_key
+from tests.builders.paid_nodes import GATEWAY, a_paid_node, network_of
+from tests.devchain.accounts import dev_secret
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
@@ -58,8 +62,44 @@ def takes_workers(agent):
         yaml.dump(data, file)
 
 
+def a_fleet_of(folder, node, worker):
+    """The orchestrator and one of its workers as a fleet file, with who pays for smoke jobs."""
+    write_key(folder / "payer.hex", dev_secret(GATEWAY))
+    door = node.agent.service_uri.removeprefix("https://")
+    data = {
+        "name": "test",
+        "network": network_of(node.chain.info),
+        "keys": {"orchestrator": {"file": "none"}, "payer": {"file": "payer.hex"}},
+        "secrets": {"workers": {"file": "none"}},
+        "smoke": {"key": "payer"},
+        "hosts": {
+            "node": {
+                "address": "@local", "root": "node", "role": "orchestrator",
+                "monitoring": {"admin_listen": node.agent.admin},
+                "orchestrator": {
+                    "service_uri": node.agent.service_uri, "key": "orchestrator", "worker_secret": "workers",
+                },
+            },
+            "one": {
+                "address": "@local", "root": "one", "role": "worker", "duties": ["ai"],
+                "monitoring": {"admin_listen": worker.admin},
+                "models": [{"pipeline": "text-to-image", "model_id": MODEL_ID}],
+                "worker": {"orchestrator": door, "secret": "workers"},
+            },
+        },
+    }  # fmt: skip
+    with (folder / "fleet.yaml").open("w") as file:
+        YAML(typ="safe").dump(data, file)
+    return load_fleet(folder / "fleet.yaml")
+
+
 async def until_workers(agent, count):
     await asyncio.to_thread(agent.until, f"{count} AI worker(s)", lambda s: len(s["server"]["ai_workers"]) == count)
+
+
+def account_of(agent):
+    (account,) = agent.status()["model_accounts"]["models"]
+    return account
 
 
 async def until_done(agent, count):
@@ -108,6 +148,23 @@ async def test_ai_workers__serve_paid_images__and_one_killed_under_a_job_is_made
             labels = {"pipeline": "text-to-image", "model_name": MODEL_ID}
             assert orchestrator.metric("livepeer_ai_result_downloaded_total", **labels) == 1
             assert one.metric("livepeer_ai_result_uploaded_total", **labels) == 1
+            charged = Fraction(report.price) * 2 * 64 * 64
+            account = account_of(orchestrator)
+            assert (account["jobs"], account["units"]) == (1, 2 * 64 * 64)
+            assert Fraction(account["charged_wei"]) == charged
+            assert [use["device"] for use in account["devices"]] == ["workers"]
+            assert account["wei_per_device_s"] == pytest.approx(float(charged) / account["device_s"], rel=0.01)
+            assert orchestrator.metric("livefleet_model_charged_wei_total", **labels) == float(charged)
+            work = account_of(one)
+            assert (work["charged_wei"], [use["device"] for use in work["devices"]]) == (None, ["cpu"])
+            assert 0 < work["device_s"] < account["device_s"]
+
+            fleet = a_fleet_of(tmp_path, node, one)
+            smoked = await asyncio.to_thread(smoke_of(fleet, hosts=["one"]), "one")
+            assert smoked.passed, smoked.text
+            assert smoked.text.startswith(f"text-to-image {MODEL_ID}: answered in")
+            assert smoked.text.endswith("one did it: its count went from 1 to 2, through node")
+            assert smoked.jobs[0].tickets == 1
 
             await asyncio.to_thread(two.start, timeout_s=MODEL_START_S)
             await until_workers(orchestrator, 2)
@@ -126,6 +183,12 @@ async def test_ai_workers__serve_paid_images__and_one_killed_under_a_job_is_made
             assert await stopping == 0
 
             await until_workers(orchestrator, 0)
+            before = account_of(orchestrator)
+            assert before["jobs"] == 4
+            await asyncio.to_thread(orchestrator.kill)
+            orchestrator.end_left_over()
+            await asyncio.to_thread(orchestrator.start)
+            assert account_of(orchestrator)["charged_wei"] == before["charged_wei"]
             with pytest.raises(OutsideWorld, match="403 incompatible capabilities"):
                 await text_to_image(endpoint, payer, SMALL)
             assert orchestrator.get("/readyz")[0] == 200

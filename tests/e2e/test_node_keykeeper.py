@@ -17,6 +17,7 @@ from tests.builders.chain import a_devchain
 from tests.builders.gateways import write_key
 from tests.builders.metrics import Scrape, drift
 from tests.builders.paid_nodes import network_of
+from tests.builders.takeovers import changed
 from tests.builders.web3signer import a_web3signer
 from tests.devchain.accounts import dev_secret, dev_signer
 
@@ -91,8 +92,15 @@ async def test_keykeeper__calls_reward_for_an_orchestrator_without_its_stake_key
             await asyncio.gather(asyncio.to_thread(working.start), asyncio.to_thread(keeping.start))
             first = await chain.client.rounds.current_round()
             await rewarded(keeping, chain, first)
+            thrifty = {"check_every_s": 0.3, "max_gas_price": 1, "urgent_after_percent": 100}
+            declared = {"service_uri": "https://new.example:8935"}
+            await changed(keeping, duties={"reward": thrifty}, on_chain=declared)
             second = await chain.next_round()
+            await asyncio.to_thread(keeping.until, "gas is too dear", lambda s: "above the limit of 1" in json.dumps(s))
+            await asyncio.to_thread(keeping.until, "the URI is proposed", lambda s: s["proposals"])
+            await changed(keeping, duties={"reward": {"check_every_s": 0.3}}, on_chain=None)
             await rewarded(keeping, chain, second)
+            await asyncio.to_thread(keeping.until, "nothing is proposed", lambda s: not s["proposals"])
             assert await sent_by(chain, dev_signer(CALLER)) == 2
             assert await sent_by(chain, dev_signer(STAKE)) == own
             status = keeping.status()

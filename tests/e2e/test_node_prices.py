@@ -72,7 +72,7 @@ async def test_prices__in_dollars__follow_the_feed_and_node_yaml_without_a_resta
         write(node, prices=prices | {"video": "4 USD per 1e9"}, service={"stop_timeout_s": 77})
         await asyncio.to_thread(priced, node, "4/1000000000", 3300)
         condition = await asyncio.to_thread(node.agent.until_condition, "SpecCurrent", "NeedsRestart")
-        assert condition["message"] == "prices are as declared; restart the node for service.stop_timeout_s"
+        assert condition["message"] == "all else is as declared; restart the node for service.stop_timeout_s"
 
         write(node, prices={"video": "much"})
         condition = await asyncio.to_thread(node.agent.until_condition, "SpecCurrent", "NotTaken")

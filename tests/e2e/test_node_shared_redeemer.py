@@ -11,6 +11,7 @@ from tests.builders.agents import an_agent, free_port
 from tests.builders.gateways import SingleRequests, a_stream, write_key
 from tests.builders.metrics import Scrape, drift
 from tests.builders.paid_nodes import a_paid_node, network_of
+from tests.builders.takeovers import changed
 from tests.devchain.accounts import dev_secret, dev_signer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -28,7 +29,7 @@ async def a_redeemer(root, node, address):
         "network": network_of(node.chain.info),
         "keys": {"redeemer": {"file": "keys/redeemer.hex"}},
         "gpus": "none",
-        "duties": {"redemption": {"check_every_s": 0.5}},
+        "duties": {"redemption": {"check_every_s": 0.5, "max_gas_price": 1, "urgent_before_s": 0.1}},
         "redeemer": {"listen": address, "key": "redeemer", "recipient": node.orchestrator.address},
     }
     with an_agent(root, start=False, **spec) as agent:
@@ -68,6 +69,8 @@ async def test_winners__go_to_the_shared_redeemer__which_redeems_them(tmp_path):
             await asyncio.to_thread(redeemer.kill)
             await node.chain.mine(PARAMS_VALID_BLOCKS + 1)
             await asyncio.to_thread(redeemer.start)
+            await asyncio.to_thread(redeemer.until, "dear gas", lambda s: "gas" in str(s["redemption"]["waiting_for"]))
+            await changed(redeemer, duties={"redemption": {"check_every_s": 0.5}})
             done = await asyncio.to_thread(
                 redeemer.until, "all redeemed", lambda s: s["redeemer"]["tickets"]["redeemed"]["count"]
             )

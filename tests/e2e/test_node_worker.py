@@ -11,6 +11,7 @@ from livefleet.wire.gateway import Payer, SegmentReport
 from livefleet.wire.gateway.discovery import get_orchestrator
 from tests.builders.agents import an_agent
 from tests.builders.gateways import a_stream, a_stream_client, send
+from tests.builders.takeovers import changed
 from tests.builders.upgrades import drain
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
@@ -79,11 +80,14 @@ async def test_worker__joins_and_leaves__work_is_offered_and_done_only_meanwhile
         await until_workers(orchestrator, 1)
         assert await bits(orchestrator) & TRANSCODING_BITS == TRANSCODING_BITS
         async with a_stream_client(orchestrator.service_uri, None) as client:
-            outcomes = await send(client, segments, source)
+            outcomes = await send(client, segments[:2], source)
+            await changed(worker, duties={"transcoding": {"encoder": "software", "max_load": 0.5}})
+            outcomes += await send(client, segments[2:], source)
             report = client.report(outcomes)
         assert report.ok, (report.failures, [s.problems for s in report.segments])
         assert len(report.segments) == 3
         assert worker.status()["worker"]["done"] == 3
+        assert worker.status()["load"]["limit"] == 0.5
         assert orchestrator.status()["server"]["local_sessions"] == 0
         assert await asyncio.to_thread(worker.stop) == 0
     await until_workers(orchestrator, 0)

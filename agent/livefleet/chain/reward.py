@@ -95,6 +95,11 @@ class RewardDuty:
         self._failed: tuple[Round, str] | None = None
         self._missed: tuple[Round, ...] | None = None
 
+    def go_by(self, policy: RewardPolicy) -> None:
+        """Plan by it from the next look on, which reads the chain again."""
+        self._policy = policy
+        self._memory.drop()
+
     # Observing
 
     async def observe(self) -> RewardObserved:

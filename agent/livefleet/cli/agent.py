@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -14,14 +13,19 @@ import click
 
 from livefleet.cli.agent_drain import drain
 from livefleet.cli.agent_ledger import ledger
+from livefleet.cli.agent_reload import reload
 from livefleet.cli.agent_store import store
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode, LivefleetError
+from livefleet.kernel.private_memory import keep_memory_private
 
 if TYPE_CHECKING:
     from livefleet.spec import NodeSpec
 
 __all__ = ["command"]
+
+_START_AGAIN = os.EX_TEMPFAIL
+"""How a node ends that wants to be started again with what it has pulled: not 0, which would end its service."""
 
 _NODE = click.argument("node", type=click.Path(dir_okay=False, path_type=Path))
 
@@ -33,26 +37,31 @@ def command() -> None:
 
 command.add_command(drain)
 command.add_command(ledger)
+command.add_command(reload)
 command.add_command(store)
 
 
 @command.command()
 @_NODE
 def run(node: Path) -> None:
-    """Run the node until SIGTERM or SIGINT; then drain and stop. SIGHUP: look at prices and drains now."""
+    """Run the node until SIGTERM or SIGINT; then drain and stop. SIGHUP: look at NODE and drains now."""
     # Children are only ever exec'ed, so gRPC need not survive a fork; trying to, it writes lines of its own to stderr.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a dump would hold the keys
+    keep_memory_private()
     import uvloop
 
     from livefleet.app import Agent
     from livefleet.kernel.log import configure
     from livefleet.kernel.pid_file import PID_FILE, holding
+    from livefleet.pull import newest_settings
+    from livefleet.roles import pull_store
     from livefleet.spec import load_node, node_digest
 
-    spec = load_node(node)
+    applied = load_node(node)
+    configure(applied.monitoring.log_level)
+    spec = applied if applied.pull is None else newest_settings(applied, pull_store(applied))
     configure(spec.monitoring.log_level)
-    agent = Agent(spec, digest=node_digest(spec), release=_release())
+    agent = Agent(spec, digest=node_digest(spec), release=_release(), applied=node_digest(applied))
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -67,6 +76,8 @@ def run(node: Path) -> None:
         uvloop.run(serve())
     except* LivefleetError as group:
         raise _first(group) from group
+    if agent.wants_restart:
+        sys.exit(_START_AGAIN)
 
 
 @command.command()

@@ -19,7 +19,7 @@ from livefleet.kernel.pid_file import PID_FILE, holder_of
 if TYPE_CHECKING:
     from livefleet.spec import DrainOrders, DrainReport, NodeSpec
 
-__all__ = ["drain"]
+__all__ = ["ask_status", "drain"]
 
 _NODE_YAML = "/etc/livefleet/node.yaml"
 _LOOK_S = 0.5
@@ -95,7 +95,7 @@ def _check_devices(spec: "NodeSpec", devices: tuple[str, ...]) -> None:
     """A device that the node has not would wait to be emptied for ever. Where no agent answers, nobody knows."""
     if not devices:
         return
-    load = (_ask(spec) or {}).get("load", {})
+    load = (ask_status(spec) or {}).get("load", {})
     known = [device["device"] for device in load.get("devices", ())]
     unknown = [device for device in devices if known and device not in known]
     if unknown:
@@ -122,7 +122,7 @@ def _wait(spec: "NodeSpec", devices: tuple[str, ...], patience_s: float) -> "Dra
 
     until, silent_until = time.monotonic() + patience_s, time.monotonic() + _MARGIN_S
     while True:
-        status = _ask(spec)
+        status = ask_status(spec)
         if status is not None:
             report = DrainReport.model_validate(status.get("drain", {}))
             if report.is_drained(devices) or time.monotonic() > until:
@@ -133,8 +133,8 @@ def _wait(spec: "NodeSpec", devices: tuple[str, ...], patience_s: float) -> "Dra
         time.sleep(_LOOK_S)
 
 
-def _ask(spec: "NodeSpec") -> dict[str, Any] | None:
-    """/status, where an agent answers."""
+def ask_status(spec: "NodeSpec") -> dict[str, Any] | None:
+    """/status of the agent on this machine; None where none answers."""
     host, _, port = spec.monitoring.admin_listen.rpartition(":")
     here = "127.0.0.1" if host in {"", "0.0.0.0", "*"} else "[::1]" if host == "[::]" else host  # noqa: S104 -- asked, not bound
     try:

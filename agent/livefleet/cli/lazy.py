@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from livefleet.kernel import BadInput
+
 __all__ = ["LazyGroup"]
 
 
@@ -21,10 +23,18 @@ class LazyGroup(click.Group):
         return sorted(self._commands_of)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now; None where there is none of that name."""
+        """The command, imported now; None where none has that name. Raises BadInput where an extra is missing."""
         if cmd_name not in self._commands_of:
             return None
-        command: click.Command = importlib.import_module(self._commands_of[cmd_name][0]).command
+        try:
+            command: click.Command = importlib.import_module(self._commands_of[cmd_name][0]).command
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] == "livefleet":
+                raise
+            raise BadInput(
+                f"`{cmd_name}` needs the package {error.name}, which this installation of livefleet lacks: an"
+                " operator's machine wants `pip install 'livefleet[control]'`, a host `livefleet[agent]`"
+            ) from error
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

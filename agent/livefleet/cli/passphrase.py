@@ -78,7 +78,7 @@ def _of_file(path: Path) -> str:
 
 
 def _of_command(command: str, what: str) -> str:
-    from livefleet.spec.secrets import output_of
+    from livefleet.spec.secret_command import output_of
 
     try:
         arguments = shlex.split(command)

@@ -1,11 +1,20 @@
 """A node's report in an operator's words. Pure."""
 
+import math
 from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final
 
 from livefleet.control import NodeReport
-from livefleet.control.node_parts import LoadPart, PaymentsPart, PricesPart, ServerPart, Tickets, WorkerPart
+from livefleet.control.node_parts import (
+    LoadPart,
+    ModelAccountPart,
+    PaymentsPart,
+    PricesPart,
+    ServerPart,
+    Tickets,
+    WorkerPart,
+)
 
 __all__ = ["amount", "lines", "since"]
 
@@ -31,6 +40,8 @@ def lines(report: NodeReport, now: float) -> list[tuple[str, str]]:
         ("model", f"{m.model_id}: {'warm' if m.warm else 'cold'}, {m.capacity_in_use} of {m.capacity} in use")
         for m in report.models
     ]
+    if (accounts := report.model_accounts) is not None:
+        told += [("model", f"{account.model_id}: {_account(account)}") for account in accounts.models]
     if (payments := report.payments) is not None and payments.on_chain:
         told.append(("earned", _earned(payments)))
         if payments.refused:
@@ -66,6 +77,15 @@ def since(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds // length:.0f} {unit}"
     return f"{max(seconds, 0):.0f} s"
+
+
+def _account(account: ModelAccountPart) -> str:
+    text = f"{account.device_s:,.0f} device seconds"
+    if account.charged_wei is None:
+        return text
+    earned = amount(math.floor(Fraction(account.charged_wei)))
+    each = "" if account.wei_per_device_s is None else f", {amount(account.wei_per_device_s)} a second"
+    return f"earned {earned} with {account.jobs} job(s) in {text}{each}"
 
 
 def _sessions(server: ServerPart, load: LoadPart | None) -> str:

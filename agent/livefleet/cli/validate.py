@@ -1,6 +1,8 @@
 """`livefleet validate`: every mistake of a fleet spec at once, or a short summary."""
 
+import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import click
 
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import ExitCode
-from livefleet.spec import Fleet, SpecError, load_fleet
+from livefleet.spec import Fleet, Problem, SpecError, load_fleet, unfinished
 
 __all__ = ["command"]
 
@@ -21,7 +23,8 @@ __all__ = ["command"]
 def command(ctx: click.Context, fleet: Path, *, as_json: bool) -> None:
     """Check FLEET (fleet.yaml, or $LIVEFLEET_SPEC) and the profiles it names. Nothing is contacted.
 
-    Exit code 2 when something is wrong; each problem says file:line:column and what to do.
+    Exit code 2 when something is wrong; each problem says file:line:column and what to do. What is right but still a
+    placeholder, or a secret that is not there yet, is told on stderr as a warning.
     """
     try:
         loaded = load_fleet(fleet)
@@ -32,11 +35,12 @@ def command(ctx: click.Context, fleet: Path, *, as_json: bool) -> None:
             count = len(error.problems)
             click.echo(f"{error}\n{count} problem{'s' if count > 1 else ''} found", err=True)
         ctx.exit(ExitCode.BAD_INPUT)
-    summary = _summary(loaded)
+    summary, warnings = _summary(loaded), unfinished(loaded, os.environ)
     if as_json:
-        print_json({"ok": True, "file": str(fleet), **summary, "problems": []})
+        found = [asdict(warning) for warning in warnings]
+        print_json({"ok": True, "file": str(fleet), **summary, "problems": [], "warnings": found})
     else:
-        _print(summary)
+        _print(summary, warnings)
 
 
 def _summary(fleet: Fleet) -> dict[str, Any]:
@@ -52,7 +56,7 @@ def _summary(fleet: Fleet) -> dict[str, Any]:
     }
 
 
-def _print(summary: dict[str, Any]) -> None:
+def _print(summary: dict[str, Any], warnings: Sequence[Problem]) -> None:
     out = console()
     roles = ", ".join(_count(count, role) for role, count in summary["roles"].items())
     hosts = _count(summary["hosts"], "host")
@@ -64,6 +68,8 @@ def _print(summary: dict[str, Any]) -> None:
     if summary["models"]:
         out.print("models: " + ", ".join(summary["models"]), markup=False)
     out.print("ok")
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _count(count: int, noun: str) -> str:

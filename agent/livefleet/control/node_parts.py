@@ -10,6 +10,8 @@ __all__ = [
     "KeptKey",
     "KeykeeperPart",
     "LoadPart",
+    "ModelAccountPart",
+    "ModelAccountsPart",
     "ModelPart",
     "PaymentsPart",
     "PricesPart",
@@ -152,6 +154,25 @@ class ModelPart(_Part):
     warm: bool
     capacity: int
     capacity_in_use: int
+
+
+class ModelAccountPart(_Part):
+    """What a model earned and took of the devices."""
+
+    pipeline: str
+    model_id: str
+    jobs: int | None = None  # None: another host charges for it
+    charged_wei: int | str | None = None  # text: a fraction
+    device_s: float = 0.0
+    wei_per_device_s: int | None = None
+
+
+class ModelAccountsPart(_Part):
+    """All of them, since the book was begun."""
+
+    since: float  # unix seconds
+    fault: str = ""  # why it is not written
+    models: tuple[ModelAccountPart, ...] = ()
 
 
 class RedeemerPart(_Part):

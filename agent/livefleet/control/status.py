@@ -12,6 +12,7 @@ from livefleet.control.node_parts import (
     ChainPart,
     KeykeeperPart,
     LoadPart,
+    ModelAccountsPart,
     ModelPart,
     PaymentsPart,
     PricesPart,
@@ -64,6 +65,7 @@ class NodeReport(BaseModel):
     redeemer: RedeemerPart | None = None
     keykeeper: KeykeeperPart | None = None
     models: tuple[ModelPart, ...] = ()
+    model_accounts: ModelAccountsPart | None = None
     proposals: tuple[dict[str, Any], ...] = ()
     """Proposals that stand there, each as the text of its file; `chain.Proposal` checks them."""
 

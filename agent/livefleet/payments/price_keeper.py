@@ -74,11 +74,19 @@ class PriceKeeper:
 
         Raises BadInput, and nothing has changed, where a price is in US dollars and there is no feed.
         """
+        self.prepare(spec)()
+
+    def prepare(self, spec: NodeSpec) -> Callable[[], None]:
+        """What `declare` does once it has checked that it can. Raises BadInput."""
         if needs_rate(spec) and not self._feeds:
             raise BadInput("a price in USD needs a price feed: give `prices.feed.address` and restart")
-        self._spec = spec
-        if self.rate is not None or not needs_rate(spec):
-            self._take(self.prices())
+
+        def take() -> None:
+            self._spec = spec
+            if self.rate is not None or not needs_rate(spec):
+                self._take(self.prices())
+
+        return take
 
     async def run(self, chain_moved: Callable[[], Awaitable[object]]) -> None:
         """Look again whenever the chain moved, but not more often than declared; until cancelled."""

@@ -88,6 +88,11 @@ class Redeemer:
         self._line.cancel_all()
         await self._group.__aexit__(None, None, None)
 
+    def go_by(self, policy: RedemptionPolicy) -> None:
+        """Decide by it from the next look on; what was sent goes on."""
+        self._policy = policy
+        self._book.go_by(policy)
+
     @property
     def last(self) -> RedemptionReport:
         """The last look, empty while nothing is pending; for reading only."""

@@ -40,6 +40,10 @@ class RedemptionBook:
         """Face values redeemed since the start, in wei by sender."""
         self._searches: Counter[bytes] = Counter()  # that failed, by ticket hash
 
+    def go_by(self, policy: RedemptionPolicy) -> None:
+        """Judge by it from now on."""
+        self._policy = policy
+
     async def recall(self) -> None:
         """Know what earlier lives lost lately. Raises StoreFailed."""
         since = self._clock.now() - LOSS_SHOWN_S

@@ -53,8 +53,11 @@ class Role(Drainable, Protocol):
         """The role's duties, until cancelled."""
         ...
 
-    def reprice(self, spec: NodeSpec) -> None:
-        """Go on with `spec`, which differs in prices only. Raises BadInput, and nothing has changed."""
+    def take_over(self, spec: NodeSpec) -> None:
+        """Go on with `spec`, also after a retry. It differs in what is live for the role (`spec.takeover_rules`) only.
+
+        Raises BadInput, and nothing has changed.
+        """
         ...
 
     def parts(self) -> Mapping[str, Any]:

@@ -44,7 +44,7 @@ from livefleet.roles.own_metrics import (
     own_store_readings,
 )
 from livefleet.roles.prices import LivePrices, open_prices
-from livefleet.roles.redeeming import open_redeeming
+from livefleet.roles.redeeming import Redeeming, open_redeeming
 from livefleet.roles.redemption_report import redemption_state_readings
 from livefleet.roles.reference_metrics import gas_readings
 from livefleet.roles.rewarding import Rewarding, open_rewarding
@@ -67,8 +67,13 @@ class ChainSide:
     client: ChainClient
     duties: ChainDuties
     reward: Rewarding | None = None
-    redeemer: Redeemer | None = None
+    redeeming: Redeeming | None = None
     books: Bookkeeping = field(default_factory=Bookkeeping)
+
+    @property
+    def redeemer(self) -> Redeemer | None:
+        """None where this node does not redeem."""
+        return None if self.redeeming is None else self.redeeming.redeemer
 
     def readings(self, spec: NodeSpec, now: float) -> list[Reading]:
         """For /metrics, at `now` in unix seconds; what payments tell of themselves is not among it."""
@@ -84,6 +89,24 @@ class ChainSide:
             *self.duties.readings(),
             *self.books.readings(),
         ]
+
+    def prepare(self, spec: NodeSpec) -> Callable[[], None]:
+        """What has prices, limits and declarations of `spec` go into force at once, without fail.
+
+        Raises BadInput where that cannot be.
+        """
+        begin = self.duties.prepare(spec)
+        quote = self.prices.keeper.prepare(spec)
+
+        def go() -> None:
+            quote()
+            begin()
+            if self.reward is not None:
+                self.reward.go_by(spec)
+            if self.redeeming is not None and (duty := spec.duties.redemption) is not None:
+                self.redeeming.go_by(duty, l1_block_s=spec.network.l1_block_s)
+
+        return go
 
     async def run(self, context: RoleContext) -> None:
         """Keep the duties going, say whether the chain is seen and payments reach the disk; until cancelled."""
@@ -146,7 +169,7 @@ async def open_chain_side(context: RoleContext, signer: Signer, stores: NodeStor
         watcher.know(payments.snapshot().senders)
         loops: list[ReconcileLoop[Any]] = []
         rewarding: Rewarding | None = None
-        redeemer: Redeemer | None = None
+        redeeming: Redeeming | None = None
         winners: Winners = store
         leaving = DepartureResource(
             watcher.head,
@@ -174,23 +197,23 @@ async def open_chain_side(context: RoleContext, signer: Signer, stores: NodeStor
                     closed_before=lambda: payments.closed_before,
                 )
             )
-            redeemer, winners = redeeming.redeemer, redeeming.winners
+            winners = redeeming.winners
             loops.append(redeeming.loop)
         elif isinstance(stores, SharedStores):
             waiting = SharedWinnersResource(store, stores.leases, recipient)
             loops.append(ReconcileLoop(waiting, context.board))
-        first = _redeeming_first(winners, redeemer)
+        first = _redeeming_first(winners, None if redeeming is None else redeeming.redeemer)
         if (reward := spec.duties.reward) is not None:
             rewarding = open_rewarding(context, link, recipient, stores, reward, hold=first)
-            if redeemer is not None:
-                redeemer.subscribe(rewarding.loop.nudge)
+            if redeeming is not None:
+                redeeming.redeemer.subscribe(rewarding.loop.nudge)
             loops.append(rewarding.loop)
         assert settings.key is not None  # needed on-chain
         loops += signer_loops(context, {settings.key: signer})
         keys = {settings.key: transactions}
         books = await stack.enter_async_context(open_bookkeeping(context, link, recipient, keys))
         duties = open_chain_duties(context, link, recipient, keys, further=books.loops, first=first)
-        yield ChainSide(watcher, store, payments, prices, tuple(loops), client, duties, rewarding, redeemer, books)
+        yield ChainSide(watcher, store, payments, prices, tuple(loops), client, duties, rewarding, redeeming, books)
 
 
 def _redeeming_first(winners: Winners, redeemer: Redeemer | None) -> Callable[[], str]:

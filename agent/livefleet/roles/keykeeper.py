@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -80,8 +80,16 @@ class KeykeeperRole(NeverEmptied):
         """Do the duties; what cannot be reached yet is tried again."""
         await run_duty("keykeeper", self._serve, on_failure=self._failed)
 
-    def reprice(self, spec: NodeSpec) -> None:
-        """A keykeeper quotes nothing."""
+    def take_over(self, spec: NodeSpec) -> None:
+        """Call reward by the duty's limits and keep on chain what is declared now. Raises BadInput, nothing changed."""
+        running = self._running
+        begin = None if running is None else running.duties.prepare(spec)
+        self._spec = spec
+        self._context = replace(self._context, spec=spec)
+        if running is not None and running.rewarding is not None:
+            running.rewarding.go_by(spec)
+        if begin is not None:
+            begin()
 
     def parts(self) -> Mapping[str, Any]:
         """The keys by name, whose orchestrator it is about, open proposals, and the chain as it is seen."""

@@ -13,12 +13,14 @@ from livefleet.chain import Signer
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Condition, Intake, Status, run_duty
 from livefleet.media import LocalTranscoder
-from livefleet.payments import OffchainPayments, Payments, PaymentsSnapshot
+from livefleet.payments import ModelAccounts, OffchainPayments, Payments, PaymentsSnapshot
 from livefleet.reconcile.resources import DrainTarget, Remaining, intake_with
 from livefleet.roles.base import RoleContext, close_signer, open_signer, private_folder, read_secret
 from livefleet.roles.chain_link import CHAIN_REACHABLE, PAYMENTS_DURABLE
 from livefleet.roles.chain_report import chain_part
 from livefleet.roles.chain_side import ChainSide, open_chain_side
+from livefleet.roles.live_secrets import SecretWatch, certificate_of, worker_secrets_of
+from livefleet.roles.model_accounts import model_account_readings, model_accounts_part, open_model_accounts
 from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.models import LocalModels, forget_models, open_models, warm_models
 from livefleet.roles.own_metrics import (
@@ -38,9 +40,10 @@ from livefleet.roles.reference_metrics import (
 )
 from livefleet.roles.report import load_part, payments_part, server_part
 from livefleet.roles.stores import open_stores
-from livefleet.roles.transcoding import open_transcoder, work_by_device
+from livefleet.roles.transcoding import limit_sessions, open_transcoder, work_by_device
 from livefleet.spec import NodeSpec
-from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer
+from livefleet.wire import CertificateFiles, CertificateUnusable
+from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer, WorkerSecrets
 from livefleet.wire.storage import ObjectStore, open_store
 
 __all__ = ["OrchestratorRole"]
@@ -62,12 +65,15 @@ class OrchestratorRole:
         self._spec = spec
         self._settings = spec.orchestrator
         self._signer: Signer | None = None
-        self._worker_secret: str | None = None
+        self._worker_secrets: WorkerSecrets | None = None
+        self._certificate: CertificateFiles | None = None
+        self._secret_watch = SecretWatch(lambda: self._spec, self._reread, context.board)
         self._object_store: ObjectStore | None = None
         self._auth_webhook: str | None = self._settings.auth_webhook
         self._server: OrchestratorServer | None = None
         self._payments: Payments | None = None
         self._ai: LocalModels | None = None
+        self._accounts: ModelAccounts | None = None
         self._chain: ChainSide | None = None
         self._transcoder: LocalTranscoder | None = None
         self._target = DrainTarget()
@@ -83,8 +89,8 @@ class OrchestratorRole:
             if self._settings.key is None:
                 raise BadInput("node.yaml: orchestrator.key is needed on-chain: the name of a key under `keys`")
             self._signer = await open_signer(self._spec, self._settings.key)
-        if self._settings.worker_secret is not None:
-            self._worker_secret = read_secret(self._spec, self._settings.worker_secret)
+        self._worker_secrets = worker_secrets_of(self._spec, self._settings)
+        self._certificate = certificate_of(self._spec, self._settings)
         if (store := self._settings.object_store) is not None:
             self._object_store = open_store(store, read_secret(self._spec, store.secret))
         if self._settings.auth_webhook_secret is not None:
@@ -101,14 +107,29 @@ class OrchestratorRole:
 
     async def run(self) -> None:
         """Serve; what cannot be reached yet (the chain, a port) is tried again."""
-        await run_duty("orchestrator", self._serve, on_failure=self._failed)
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self._secret_watch.run(), name="secret-watch")
+            await run_duty("orchestrator", self._serve, on_failure=self._failed)
+            watch.cancel()
 
-    def reprice(self, spec: NodeSpec) -> None:
-        """Quote the prices of `spec` from now on, also after a retry. Raises BadInput, and nothing has changed."""
-        if self._chain is not None:
-            self._chain.prices.keeper.declare(spec)
-        self._spec = spec
+    def take_over(self, spec: NodeSpec) -> None:
+        """Quote, take streams and workers, do the duties on chain by `spec`.
+
+        Raises BadInput, and nothing has changed.
+        """
+        assert spec.orchestrator is not None  # NodeSpec's own rule
+        door = worker_secrets_of(spec, spec.orchestrator), certificate_of(spec, spec.orchestrator)
+        begin = None if self._chain is None else self._chain.prepare(spec)
+        self._go_by(*door)
+        self._spec, self._settings = spec, spec.orchestrator
         self._context = replace(self._context, spec=spec)
+        if begin is not None:
+            begin()
+        if self._transcoder is not None and (duty := spec.duties.transcoding) is not None:
+            limit_sessions(self._context, self._transcoder, duty)
+        if self._server is not None:
+            local_sessions = None if self._transcoder is None else self._transcoder.capacity
+            self._server.limit(self._settings.max_sessions, local_sessions=local_sessions)
 
     def drain(self, target: DrainTarget) -> None:
         """Go by `target`, also after a retry."""
@@ -129,7 +150,19 @@ class OrchestratorRole:
 
     def relies_on_devices(self) -> bool:
         """Without workers and models the devices are all that it works with."""
-        return self._worker_secret is None and self._spec.duties.ai is None
+        return self._worker_secrets is None and self._spec.duties.ai is None
+
+    def _reread(self) -> None:
+        self._go_by(worker_secrets_of(self._spec, self._settings), self._certificate)
+
+    def _go_by(self, secrets: WorkerSecrets | None, certificate: CertificateFiles | None) -> None:
+        """Raises BadInput, and nothing has changed."""
+        if self._server is not None:
+            try:
+                self._server.go_by(secrets, certificate)
+            except CertificateUnusable as error:
+                raise BadInput(str(error)) from error
+        self._worker_secrets, self._certificate = secrets, certificate
 
     def _take(self, server: OrchestratorServer) -> None:
         devices = self.remaining_on().keys()
@@ -151,6 +184,8 @@ class OrchestratorRole:
         if self._ai is not None:
             parts["models"] = [asdict(model) for model in self._ai.pool.advertised()]
             parts["model_runners"] = model_runners_part(self._ai.pool.snapshot())
+        if self._accounts is not None:
+            parts["model_accounts"] = model_accounts_part(self._accounts)
         if self._chain is not None:
             parts["chain"] = chain_part(self._chain.watcher)
             if (redeemer := self._chain.redeemer) is not None:
@@ -166,6 +201,8 @@ class OrchestratorRole:
             found += self._server_readings(self._server)
         if self._ai is not None:
             found += own_model_readings(self._ai.pool.snapshot())
+        if self._accounts is not None:
+            found += model_account_readings(self._accounts.snapshot())
         if self._transcoder is not None:
             found += own_device_readings(self._transcoder)
         if self._payments is not None:
@@ -205,9 +242,11 @@ class OrchestratorRole:
             else:
                 self._chain = await stack.enter_async_context(open_chain_side(context, self._signer, stores))
                 self._payments = self._chain.payments
+            if spec.duties.ai is not None or self._worker_secrets is not None:
+                self._accounts = await stack.enter_async_context(open_model_accounts(context))
             if spec.duties.ai is not None:
-                self._ai = await open_models(context, spec.duties.ai)
-                await stack.enter_async_context(self._ai.pool)
+                self._ai = await open_models(context, spec.duties.ai, self._accounts)
+                await stack.enter_async_context(self._ai)
             transcoder = None
             if transcoding is not None:
                 transcoder = await stack.enter_async_context(open_transcoder(context, transcoding, paths.run / "media"))
@@ -226,11 +265,13 @@ class OrchestratorRole:
                     rng=random.SystemRandom(),
                     transcoder=transcoder,
                     local_sessions=transcoder.capacity if transcoder else 0,
-                    worker_secret=self._worker_secret,
+                    worker_secret=self._worker_secrets,
+                    certificate=self._certificate,
                     auth_webhook=self._auth_webhook,
                     object_store=self._object_store,
                     ai=None if self._ai is None else self._ai.pool,
                     ai_hardware=tuple if self._ai is None else self._ai.hardware,
+                    accounts=self._accounts,
                     intake=self._intake(),
                     run_on_s=spec.service.stop_timeout_s * _RUN_ON,
                     drain_s=spec.service.stop_timeout_s * _DRAIN,
@@ -245,7 +286,7 @@ class OrchestratorRole:
 
     def _closed(self) -> None:
         """Nothing is served any more; what was said of models does not hold either."""
-        self._server = self._payments = self._ai = self._chain = self._transcoder = None
+        self._server = self._payments = self._ai = self._chain = self._transcoder = self._accounts = None
         forget_models(self._context.board)
 
     def _failed(self, error: BaseException) -> None:

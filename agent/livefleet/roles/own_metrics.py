@@ -12,7 +12,7 @@ from livefleet.media import LocalTranscoder
 from livefleet.payments import PaymentsSnapshot, Rate, StoreHealth, TicketCount, TicketState, Totals
 from livefleet.reconcile.resources import RewardResource
 from livefleet.wire.redeemer import RedeemerServer
-from livefleet.wire.server import Counters, ServerSnapshot
+from livefleet.wire.server import Counters, SecretAge, ServerSnapshot
 from livefleet.wire.worker import AiWorkerSnapshot, WorkerSnapshot
 
 __all__ = [
@@ -32,7 +32,11 @@ __all__ = [
 def own_server_readings(now: ServerSnapshot, counters: Counters) -> list[Reading]:
     """The front door, and what came of the work that knocked."""
     on_workers = sum(worker.sessions for worker in now.workers)
+    shown = [*(worker.secret for worker in now.workers), *(worker.secret for worker in now.ai_workers)]
+    days = [] if now.certificate_days is None else [now.certificate_days]
     return [
+        *(_gauge("certificate_remaining_days", "Until the front door's certificate ends.", left) for left in days),
+        _gauge("workers_on_former_secret", "Workers that show the secret before.", shown.count(SecretAge.FORMER)),
         _gauge("front_door_open", "1 while the port answers.", float(now.front_door_open)),
         _counter("front_door_restarts", "Times that nginx ended by itself.", now.front_door_restarts),
         _gauge("sessions", "Open sessions by who works for them.", now.local_sessions, where="local"),
@@ -73,6 +77,12 @@ def own_device_readings(transcoder: LocalTranscoder) -> list[Reading]:
             _gauge("device_places", "Segments that the device does at once.", device.places, device=device.id),
             _gauge("device_places_used", "Places in use on average.", device.used, device=device.id),
             _gauge("device_segments", "Segments in work.", transcoder.device_jobs[device.id], device=device.id),
+            _counter(
+                "device_proofs_failed",
+                "Worker processes ended because a sample did not come through.",
+                transcoder.failed_proofs[device.id],
+                device=device.id,
+            ),
         ]
     return readings
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -74,8 +75,15 @@ class RedeemerRole(NeverEmptied):
         """Take and redeem tickets; what cannot be reached yet (the chain, a port) is tried again."""
         await run_duty("redeemer", self._serve, on_failure=self._failed)
 
-    def reprice(self, spec: NodeSpec) -> None:
-        """A redeemer quotes nothing."""
+    def take_over(self, spec: NodeSpec) -> None:
+        """Redeem by the duty's limits and keep on chain what is declared now. Raises BadInput, and nothing changed."""
+        begin = None if self._duties is None else self._duties.prepare(spec)
+        self._spec = spec
+        self._context = replace(self._context, spec=spec)
+        if self._redeeming is not None:
+            self._redeeming.go_by(spec.duties.redemption or RedemptionDuty(), l1_block_s=spec.network.l1_block_s)
+        if begin is not None:
+            begin()
 
     def parts(self) -> Mapping[str, Any]:
         """Tickets through their life, in wei, and the chain as it is seen."""

@@ -34,6 +34,13 @@ class Redeeming:
     redeemer: Redeemer
     loop: ReconcileLoop[Any]
     turn: RedeemingTurn | None
+    resource: RedemptionResource
+
+    def go_by(self, duty: RedemptionDuty, *, l1_block_s: float) -> None:
+        """Take the limits of `duty` at once."""
+        self.redeemer.go_by(RedemptionPolicy.of(duty, l1_block_s=l1_block_s))
+        self.resource.look_every(duty.check_every_s)
+        self.loop.nudge()
 
 
 @asynccontextmanager
@@ -88,4 +95,4 @@ async def open_redeeming(
         leaving.subscribe(loop.nudge)
         if turn is not None:
             turn.subscribe(loop.nudge)
-        yield Redeeming(winners, redeemer, loop, turn)
+        yield Redeeming(winners, redeemer, loop, turn, resource)

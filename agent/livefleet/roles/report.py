@@ -32,6 +32,7 @@ def server_part(now: ServerSnapshot) -> dict[str, Any]:
         "files_not_uploaded": now.files_not_uploaded,
         "suspensions": [asdict(suspension) for suspension in now.suspensions],
         "front_door_restarts": now.front_door_restarts,
+        "certificate_days_left": None if now.certificate_days is None else round(now.certificate_days, 1),
     }
 
 

@@ -30,6 +30,15 @@ class Rewarding:
 
     resource: RewardResource
     loop: ReconcileLoop[Any]
+    duty: RewardDuty
+
+    def go_by(self, spec: NodeSpec) -> None:
+        """Take the schedule and the limits of `spec` at once; without the duty in it nothing changes."""
+        if (declared := spec.duties.reward) is None:
+            return
+        self.duty.go_by(reward_policy(spec, declared))
+        self.resource.look_every(declared.check_every_s)
+        self.loop.nudge()
 
     def readings(self) -> list[Reading]:
         """For /metrics."""
@@ -65,7 +74,7 @@ def open_rewarding(
         rng=random.SystemRandom(),
     )
     resource = RewardResource(duty, every_s=declared.check_every_s)
-    return Rewarding(resource, ReconcileLoop(resource, context.board))
+    return Rewarding(resource, ReconcileLoop(resource, context.board), duty)
 
 
 def reward_policy(spec: NodeSpec, declared: DeclaredReward) -> RewardPolicy:

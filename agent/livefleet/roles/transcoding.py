@@ -24,7 +24,7 @@ from livefleet.roles.base import RoleContext
 from livefleet.roles.self_benchmark import measure_where_needed
 from livefleet.spec import GpuSelection, TranscodingDuty
 
-__all__ = ["devices_for", "open_transcoder", "session_limit", "work_by_device"]
+__all__ = ["devices_for", "limit_sessions", "open_transcoder", "session_limit", "work_by_device"]
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,15 @@ def session_limit(
     if len(records) < len(devices) or any(is_stale(record, driver_version, cores) for record in records):
         return None
     return sum(record.limit for record in records)
+
+
+def limit_sessions(context: RoleContext, transcoder: LocalTranscoder, duty: TranscodingDuty) -> None:
+    """Take new streams by `duty` from now on, with `auto` by what was measured on the transcoder's devices."""
+    snapshot = context.sampler.latest
+    version = None if snapshot is None else snapshot.driver_version
+    benchmark = _benchmark(context.spec.paths.state)
+    limit = session_limit(duty, transcoder.devices, benchmark, version, usable_cores())
+    transcoder.limit(max_load=duty.max_load, max_sessions=limit)
 
 
 def work_by_device(transcoder: LocalTranscoder) -> dict[str, Remaining]:
@@ -99,6 +108,7 @@ async def _opened(
         pixel_costs=known,
         rng=random.SystemRandom(),
         ledger=context.ledger,
+        proof_interval_s=duty.proof_interval_s or None,
     )
 
 

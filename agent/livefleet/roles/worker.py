@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,12 +13,13 @@ from livefleet.media import LocalTranscoder
 from livefleet.reconcile.resources import DrainTarget, Remaining, intake_with
 from livefleet.roles.ai_work import AiWork
 from livefleet.roles.base import RoleContext, private_folder, read_secret
+from livefleet.roles.live_secrets import SecretWatch
 from livefleet.roles.models import warm_models
 from livefleet.roles.own_metrics import own_device_readings, own_worker_readings
 from livefleet.roles.reference_metrics import transcoded_readings, uploaded_readings, worker_readings
 from livefleet.roles.report import load_part
 from livefleet.roles.transcoding import open_transcoder, work_by_device
-from livefleet.spec import NodeSpec, TranscodingDuty
+from livefleet.spec import NodeSpec
 from livefleet.wire.worker import JOINED_ORCHESTRATOR, Worker
 
 __all__ = ["WorkerRole"]
@@ -43,6 +44,7 @@ class WorkerRole:
             *warm_models(spec),
         )
         self._secret = ""
+        self._secret_watch = SecretWatch(lambda: self._spec, self._reread, context.board)
         self._worker: Worker | None = None
         self._transcoder: LocalTranscoder | None = None
         self._target = DrainTarget()
@@ -60,14 +62,28 @@ class WorkerRole:
 
     async def run(self) -> None:
         """Stay joined until cancelled."""
-        async with asyncio.TaskGroup() as duties:
-            if self._duty is not None:
-                duties.create_task(self._transcode(self._duty), name="transcoding-worker")
-            if self._ai is not None:
-                duties.create_task(self._ai.run(self._secret), name="ai-worker")
+        async with asyncio.TaskGroup() as group:
+            watch = group.create_task(self._secret_watch.run(), name="secret-watch")
+            async with asyncio.TaskGroup() as duties:
+                if self._duty is not None:
+                    duties.create_task(self._transcode(), name="transcoding-worker")
+                if self._ai is not None:
+                    duties.create_task(self._ai.run(self._secret), name="ai-worker")
+            watch.cancel()
 
-    def reprice(self, spec: NodeSpec) -> None:
-        """A worker quotes nothing."""
+    def take_over(self, spec: NodeSpec) -> None:
+        """Measure new streams by the duty's `max_load`, and show the secret, from now on; a worker quotes nothing.
+
+        Raises BadInput, and nothing has changed.
+        """
+        assert spec.worker is not None  # NodeSpec's own rule
+        self._show(read_secret(spec, spec.worker.secret))
+        self._settings = spec.worker
+        self._spec = spec
+        self._context = replace(self._context, spec=spec)
+        self._duty = duty = spec.duties.transcoding
+        if self._transcoder is not None and duty is not None:
+            self._transcoder.limit(max_load=duty.max_load)
 
     def drain(self, target: DrainTarget) -> None:
         """Go by `target`, also after a retry. Emptied, the worker leaves its orchestrator: that moves the sessions."""
@@ -93,6 +109,16 @@ class WorkerRole:
     def relies_on_devices(self) -> bool:
         """Without models the devices are all that it works with."""
         return self._ai is None
+
+    def _reread(self) -> None:
+        self._show(read_secret(self._spec, self._settings.secret))
+
+    def _show(self, secret: str) -> None:
+        self._secret = secret
+        if self._worker is not None:
+            self._worker.show(secret)
+        if self._ai is not None:
+            self._ai.show(secret)
 
     def _is_away(self) -> bool:
         """Without a device there is nothing to join for, whatever the models do."""
@@ -120,14 +146,12 @@ class WorkerRole:
             *ai,
         ]
 
-    async def _transcode(self, duty: TranscodingDuty) -> None:
-        async def serve() -> None:
-            await self._serve(duty)
+    async def _transcode(self) -> None:
+        await run_duty("worker", self._serve, on_failure=self._failed)
 
-        await run_duty("worker", serve, on_failure=self._failed)
-
-    async def _serve(self, duty: TranscodingDuty) -> None:
-        paths = self._spec.paths
+    async def _serve(self) -> None:
+        paths, duty = self._spec.paths, self._duty
+        assert duty is not None  # run asks for nothing else
         try:
             async with (
                 open_transcoder(self._context, duty, paths.run / "media") as self._transcoder,

@@ -209,6 +209,11 @@ class AiDuty(SpecModel):
     measured before, is refused at once with `insufficient capacity`, and the model is loaded for those that come
     back."""
 
+    proof_interval_s: float = Field(default=3600.0, ge=0, exclude_if=partial(operator.eq, 3600.0))
+    """After how many seconds without an answer an idle model has to show that it works, by a small job of its
+    pipeline's. One that fails is not offered any more and loaded anew; one that serves elsewhere (`url`) is not offered
+    until it works. Whoever pays goes before. 0: only after loading, and after it gave no sign of life."""
+
     ram: Memory | None = Field(default=None, exclude_if=partial(operator.is_, None))
     """RAM that models on the CPU may take together, for example `24 GiB`, less what other programs use beyond the rest.
     None: nine tenths of the machine's."""

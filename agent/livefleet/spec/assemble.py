@@ -16,19 +16,25 @@ from livefleet.spec.document import Document, Place
 from livefleet.spec.explain import Locate, dotted, explain
 from livefleet.spec.fleet import LOCAL, FleetSpec, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
 from livefleet.spec.gateways_file import with_gateways_file
+from livefleet.spec.host_safety import FirewallSettings, MachineSettings
 from livefleet.spec.key_check import check_keys
 from livefleet.spec.key_uses import key_uses
 from livefleet.spec.node import NodeSpec
 from livefleet.spec.on_chain_check import check_on_chain, with_addresses
 from livefleet.spec.problem import Problem, SpecError, did_you_mean
 from livefleet.spec.profile import LayerData, Origin, Origins, ProfileFolders, Trail, merge, normal, over
-from livefleet.spec.secrets import UsedNames, node_keys, node_secrets
+from livefleet.spec.pull import TRUST_ON_HOST
+from livefleet.spec.rollout import rollout_faults
+from livefleet.spec.secrets import UsedNames, node_keys, node_secrets, secret_place
+from livefleet.spec.smoke import smoke_faults
 
 __all__ = ["Merged", "assemble", "empty_sections", "locate_in", "mapping_of", "used_names"]
 
 _NODE_SIDE: Final = frozenset(NodeSpec.model_fields) - {"keys", "secrets"}  # these are made for the node at the end
 # Empty takes back what a lower layer said.
-_MAY_BE_EMPTY: Final = frozenset({"profile", "orchestrator", "worker", "redeemer", "keykeeper", "on_chain", "store"})
+_MAY_BE_EMPTY: Final = frozenset(
+    {"profile", "orchestrator", "worker", "redeemer", "keykeeper", "on_chain", "store", "pull"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +79,7 @@ class _Assembly:
         )
         placed = {name: Placed(_machine(merged), node, origins) for name, (node, origins, merged) in nodes.items()}
         self._problems += check_fleet(placed)
+        self._problems += () if spec is None else [*self._smoke(spec), *self._rollout(spec)]
         if self._problems or spec is None:
             raise SpecError(self._problems)
         return spec, {name: _finished(spec, *parts) for name, parts in nodes.items()}
@@ -219,6 +226,20 @@ class _Assembly:
         place.children.setdefault("fleet", place)
         return LayerData("fleet", self._document.file, data, place)
 
+    def _smoke(self, spec: FleetSpec) -> list[Problem]:
+        places = self._document.place.children
+        return [
+            self._problem(places["smoke"].children[field], message, hint, f"smoke.{field}")
+            for field, message, hint in smoke_faults(spec.smoke, spec.keys)
+        ]
+
+    def _rollout(self, spec: FleetSpec) -> list[Problem]:
+        places = self._document.place.children
+        return [
+            self._problem(places["rollout"].children[field], message, hint, f"rollout.{field}")
+            for field, message, hint in rollout_faults(spec.rollout, spec.hosts, spec.groups)
+        ]
+
     def _section(self, name: str) -> dict[str, Any]:
         section = self._data.get(name)
         return section if isinstance(section, dict) else {}
@@ -229,8 +250,15 @@ class _Assembly:
 
 def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[str, Any]) -> Merged:
     used = used_names(node)
-    made = {"keys": node_keys(spec, used), "secrets": node_secrets(spec, used), "store": node.shared_store}
+    place = secret_place(node)
+    made = {
+        "keys": node_keys(spec, used, place),
+        "secrets": node_secrets(spec, used, place),
+        "store": node.shared_store,
+    }
     full = node.model_copy(update=made)
+    if node.pull is not None:
+        full = full.model_copy(update={"pull": node.pull.model_copy(update={"trust": TRUST_ON_HOST})})
     if full.on_chain is not None:
         full = full.model_copy(update={"on_chain": with_addresses(full.on_chain, spec.keys)})
     settings = HostSettings(
@@ -240,6 +268,9 @@ def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[st
         profile=node.profile,
         ssh=SshSettings.model_validate(merged.get("ssh", {})),
         release=ReleaseSettings.model_validate(merged.get("release", {})),
+        firewall=FirewallSettings.model_validate(merged.get("firewall", {})),
+        machine=MachineSettings.model_validate(merged.get("machine", {})),
+        trust=None if node.pull is None else node.pull.trust,
     )
     return Merged(full, origins, settings)
 
@@ -265,6 +296,10 @@ def _told_once(found: Iterable[tuple[str, Problem]]) -> list[Problem]:
 def used_names(node: NodeSpec) -> UsedNames:
     """The keys and secrets that the node's settings name."""
     secrets = [node.orchestrator.worker_secret, node.orchestrator.auth_webhook_secret] if node.orchestrator else []
+    if node.orchestrator is not None and (before := node.orchestrator.worker_secret_before) is not None:
+        secrets.append(before.secret)
+    if node.orchestrator is not None and (tls := node.orchestrator.tls) is not None:
+        secrets += [tls.certificate, tls.key]
     secrets += [node.worker.secret] if node.worker else []
     if node.orchestrator is not None and node.orchestrator.object_store is not None:
         secrets.append(node.orchestrator.object_store.secret)

@@ -11,7 +11,7 @@ from livefleet.spec.node import NodeSpec
 from livefleet.spec.node_prices import declared_prices
 from livefleet.spec.problem import Problem, did_you_mean
 from livefleet.spec.profile import Origin, Origins, Trail
-from livefleet.spec.roles import Role
+from livefleet.spec.roles import OrchestratorSettings, Role
 
 __all__ = ["Placed", "check_fleet", "check_node"]
 
@@ -79,9 +79,16 @@ def _joins(nodes: Mapping[str, Placed], uris: Mapping[str, str]) -> Iterator[Pro
             message = f"`{name}` joins `{host}`, which takes no workers"
             hint = f"give `{host}` an `orchestrator.worker_secret`"
             yield _problem(placed.origins, ("worker", "orchestrator"), message, hint)
-        elif settings.worker_secret != worker.secret:
+        elif worker.secret not in _taken(settings):
             message = f"`{name}` joins `{host}` with secret `{worker.secret}`, which wants `{settings.worker_secret}`"
             yield _problem(placed.origins, ("worker", "secret"), message, f"write {settings.worker_secret}")
+
+
+def _taken(settings: OrchestratorSettings) -> set[str]:
+    """Names of the secrets that workers may come with."""
+    before = settings.worker_secret_before
+    names = (settings.worker_secret, None if before is None else before.secret)
+    return {name for name in names if name is not None}
 
 
 def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say: Say) -> Iterator[Problem]:
@@ -99,6 +106,7 @@ def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say:
         if webhook is not None and webhook not in secrets:
             hint = did_you_mean(webhook, secrets) or "write an http or https URL, or declare the secret"
             yield say(("orchestrator", "auth_webhook"), f"no secret `{webhook}` under `secrets`", hint)
+        yield from _door_names(node.orchestrator, secrets, say)
         store = node.orchestrator.object_store
         if store is not None and store.secret not in secrets:
             hint = did_you_mean(store.secret, secrets)
@@ -119,6 +127,19 @@ def _names(node: NodeSpec, keys: Collection[str], secrets: Collection[str], say:
     if node.worker is not None and node.worker.secret not in secrets:
         hint = did_you_mean(node.worker.secret, secrets)
         yield say(("worker", "secret"), f"no secret `{node.worker.secret}` under `secrets`", hint)
+
+
+def _door_names(settings: OrchestratorSettings, secrets: Collection[str], say: Say) -> Iterator[Problem]:
+    named: list[tuple[Trail, str | None]] = []
+    if settings.worker_secret_before is not None:
+        named.append((("orchestrator", "worker_secret_before", "secret"), settings.worker_secret_before.secret))
+    if settings.tls is not None:
+        named.append((("orchestrator", "tls", "certificate"), settings.tls.certificate))
+        named.append((("orchestrator", "tls", "key"), settings.tls.key))
+    for path, name in named:
+        if name is not None and name not in secrets:
+            hint = did_you_mean(name, secrets) or "declare it: `file`, `env` or `command` here, or `host_file`"
+            yield say(path, f"no secret `{name}` under `secrets`", hint)
 
 
 def _ai_names(node: NodeSpec, secrets: Collection[str], say: Say) -> Iterator[Problem]:

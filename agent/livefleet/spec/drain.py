@@ -4,9 +4,7 @@ Who may write into the folder may drain the node: there is no other way in. The 
 and a reboot of the machine, until it is taken back: a machine is mostly drained in order to be worked on.
 """
 
-import contextlib
 import json
-import os
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from livefleet.kernel import BadInput
 from livefleet.spec.model import SpecModel
+from livefleet.spec.state_file import save_state_file
 
 __all__ = [
     "DEFAULT_DEADLINE_S",
@@ -143,37 +142,5 @@ def save_drain(state: Path, orders: DrainOrders) -> None:
 
     Raises BadInput where this user may not.
     """
-    path = state / DRAIN_FILE
-    new = path.with_name(f".{DRAIN_FILE}.{os.getpid()}")
-    try:
-        if orders == DrainOrders():
-            path.unlink(missing_ok=True)
-        else:
-            _write(new, json.dumps(orders.model_dump(), indent=1) + "\n", state)
-            new.replace(path)
-        _sync(state)
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be written: {error.strerror}; run this as the agent's user or root") from error
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str, state: Path) -> None:
-    path.unlink(missing_ok=True)  # of a writer with the same process id that was cut off
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with os.fdopen(os.open(path, flags, 0o600), "w") as file:
-        owner = state.stat()
-        if os.geteuid() == 0:
-            os.fchown(file.fileno(), owner.st_uid, owner.st_gid)  # root asks, the agent has to be able to read
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    text = None if orders == DrainOrders() else json.dumps(orders.model_dump(), indent=1) + "\n"
+    save_state_file(state / DRAIN_FILE, text)

@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, field_validator
 
 from livefleet.spec.ai import ModelEntry
 from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.host_safety import FirewallSettings, MachineSettings
 from livefleet.spec.keykeeper import KeykeeperLayer
 from livefleet.spec.keys import KeyRef, SecretRef
 from livefleet.spec.model import SpecModel
@@ -13,8 +14,11 @@ from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network
 from livefleet.spec.on_chain import OnChain
 from livefleet.spec.pricing import Prices
+from livefleet.spec.pull import PullSettings
 from livefleet.spec.redeemer import RedeemerLayer
 from livefleet.spec.roles import Duties, OrchestratorLayer, Role, WorkerLayer
+from livefleet.spec.rollout import RolloutSettings
+from livefleet.spec.smoke import SmokeSettings
 from livefleet.spec.store import StoreLayer
 
 __all__ = [
@@ -118,6 +122,9 @@ class Layer(SpecModel):
     store: StoreLayer | None = None
     """A database that nodes share, in place of a file each."""
 
+    pull: PullSettings | None = None
+    """Pull mode: the host fetches newer settings by itself."""
+
     prices: Prices | None = None
     """What work costs."""
 
@@ -135,6 +142,12 @@ class Layer(SpecModel):
 
     release: ReleaseSettings | None = None
     """Where hosts get the agent from."""
+
+    firewall: FirewallSettings | None = None
+    """Which connections hosts accept; just the mode, or a mapping."""
+
+    machine: MachineSettings | None = None
+    """Hosts' clock, logs and kernel settings; just the mode, or a mapping."""
 
 
 class ProfileLayer(Layer):
@@ -179,11 +192,17 @@ class FleetSpec(SpecModel):
     secrets: dict[Name, SecretRef] = {}
     """Other secrets by name, such as the one workers join with."""
 
+    smoke: SmokeSettings = SmokeSettings()
+    """Small paid jobs that show whether hosts earn."""
+
     defaults: GroupLayer = GroupLayer()
     """For every host."""
 
     groups: dict[Name, GroupLayer] = {}
     """For the hosts that name them."""
+
+    rollout: RolloutSettings = RolloutSettings()
+    """How `livefleet rollout` takes a change over the hosts."""
 
     hosts: dict[Name, HostLayer]
     """The machines, by the name that commands, logs and metrics use."""
@@ -205,6 +224,9 @@ class HostSettings(SpecModel):
     profile: str | None = None
     ssh: SshSettings = SshSettings()
     release: ReleaseSettings = ReleaseSettings()
+    firewall: FirewallSettings = FirewallSettings()
+    machine: MachineSettings = MachineSettings()
+    trust: str | None = None  # file of the bundle's root, where the host pulls
 
     @property
     def is_local(self) -> bool:

@@ -7,16 +7,19 @@ from pydantic import ValidationError
 
 from livefleet.kernel import BadInput
 from livefleet.spec.assemble import Merged, assemble, empty_sections, locate_in, mapping_of, used_names
-from livefleet.spec.document import read_document
+from livefleet.spec.document import Document, parse_document, read_document
 from livefleet.spec.explain import explain
 from livefleet.spec.fleet import FleetSpec, HostSettings, ProfileLayer
 from livefleet.spec.gateways_file import with_gateways_file
+from livefleet.spec.keys import SecretRef
 from livefleet.spec.node import NodeSpec
+from livefleet.spec.own_files import own_profiles
 from livefleet.spec.problem import SpecError, did_you_mean
 from livefleet.spec.profile import Origins, ProfileFolders, normal
+from livefleet.spec.pull import TRUST_ON_HOST
 from livefleet.spec.secrets import SecretToSend, secrets_to_send
 
-__all__ = ["Fleet", "checkout_profiles", "load_fleet", "load_node", "load_profile"]
+__all__ = ["Fleet", "load_fleet", "load_node", "load_profile", "parse_node"]
 
 
 class Fleet:
@@ -56,7 +59,11 @@ class Fleet:
 
     def secrets_to_send(self, host: str) -> list[SecretToSend]:
         """Files and variables of the operator's that the host needs."""
-        return secrets_to_send(self.spec, used_names(self._find(host).node), self.path.parent)
+        found = self._find(host)
+        sent = secrets_to_send(self.spec, used_names(found.node), self.path.parent, found.node)
+        if (trust := found.settings.trust) is not None:
+            sent.append(SecretToSend("pull.trust", TRUST_ON_HOST, SecretRef(file=trust), self.path.parent))
+        return sent
 
     def _path_of(self, text: str | None) -> str | None:
         return None if text is None else str((self.path.parent / Path(text).expanduser()).absolute())
@@ -73,18 +80,26 @@ def load_fleet(path: Path, *, profiles: Sequence[Path] | None = None) -> Fleet:
 
     Args:
         path: fleet.yaml. Its name stands in messages as given.
-        profiles: Folders to look for profiles in, best first. None: `profiles` beside the file, then the checkout's.
+        profiles: Folders to look for profiles in, best first. None: `profiles` beside the file, then livefleet's.
 
     Raises:
         SpecError: with every problem that was found, in all files.
     """
-    folders = [path.parent / "profiles", checkout_profiles()] if profiles is None else list(profiles)
+    folders = [path.parent / "profiles", own_profiles()] if profiles is None else list(profiles)
     return Fleet(path, *assemble(read_document(path), ProfileFolders(folders)))
 
 
 def load_node(path: Path) -> NodeSpec:
     """Read node.yaml. Raises SpecError with positions."""
-    document = read_document(path)
+    return _node_of(read_document(path))
+
+
+def parse_node(text: str, file: str) -> NodeSpec:
+    """The same of a text that stands in `file` somewhere. Raises SpecError with positions."""
+    return _node_of(parse_document(text, file))
+
+
+def _node_of(document: Document) -> NodeSpec:
     data, problems = with_gateways_file(mapping_of(document), document.place, document.file)
     problems = [*document.problems, *problems]
     try:
@@ -108,8 +123,3 @@ def load_profile(path: Path) -> ProfileLayer:
     if problems:
         raise SpecError(problems)
     return layer
-
-
-def checkout_profiles() -> Path:
-    """The profiles of the checkout that this package runs from; it need not be there."""
-    return Path(__file__).parents[3] / "profiles"

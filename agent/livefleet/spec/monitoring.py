@@ -1,5 +1,8 @@
 """How the node reports."""
 
+import operator
+from enum import StrEnum
+from functools import partial
 from typing import Literal
 
 from pydantic import Field
@@ -7,7 +10,15 @@ from pydantic import Field
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import ListenAddress
 
-__all__ = ["Monitoring", "ServiceSettings"]
+__all__ = ["Monitoring", "SecretPlace", "ServiceSettings"]
+
+
+class SecretPlace(StrEnum):
+    """Where keys and secrets lie on a host."""
+
+    STATE = "state"
+    TMPFS = "tmpfs"
+    CREDENTIALS = "credentials"
 
 
 class Monitoring(SpecModel):
@@ -33,6 +44,12 @@ class ServiceSettings(SpecModel):
 
     kind: Literal["auto", "systemd", "process"] = "auto"
     """auto: systemd where it is PID 1, else an ordinary supervised process."""
+
+    secrets: SecretPlace = Field(default=SecretPlace.STATE, exclude_if=partial(operator.eq, SecretPlace.STATE))
+    """Where keys and secrets lie on the host. `state`: files below /var/lib/livefleet, mode 0600. `tmpfs`: in memory
+    below /run/livefleet; a host that reboots waits for the next apply. `credentials`: encrypted on the disk for this
+    machine and opened by systemd for the agent alone; a new secret restarts the agent. deploys/SECRETS.md compares
+    them."""
 
     stop_timeout_s: float = Field(default=60.0, gt=0)
     """Seconds in which a stop (of an upgrade, say) empties the node: a third of it running streams go on to end by

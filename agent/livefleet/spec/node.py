@@ -14,6 +14,7 @@ from livefleet.spec.monitoring import Monitoring, ServiceSettings
 from livefleet.spec.network import Network
 from livefleet.spec.on_chain import OnChain
 from livefleet.spec.pricing import Prices
+from livefleet.spec.pull import PullSettings
 from livefleet.spec.redeemer import RedeemerSettings
 from livefleet.spec.roles import Duties, OrchestratorSettings, Role, WorkerSettings
 from livefleet.spec.store import StoreSettings
@@ -80,6 +81,9 @@ class NodeSpec(SpecModel):
 
     store: StoreSettings | None = None
     """The database that payments are kept in. None: a file of the node's own."""
+
+    pull: PullSettings | None = None
+    """Where the node looks for newer settings. None: it is told by `apply` alone."""
 
     prices: Prices = Prices()
     models: tuple[ModelEntry, ...] = ()

@@ -7,7 +7,7 @@ settings that lower layers give for those stay, so that a hardware profile may s
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from livefleet.spec.document import Document, Place, read_document
 
@@ -121,8 +121,12 @@ def _find(layer: LayerData, path: Trail) -> tuple[Place | None, bool]:
     return place, False
 
 
+_SHORT: Final = {"network": "name", "firewall": "mode", "machine": "mode"}
+"""Sections that may be written as one word, and whose it is."""
+
+
 def normal(data: Any, place: Place) -> Any:
-    """A layer in normal form: duties as a mapping of mappings or None, the network as a mapping. Places follow."""
+    """A layer in normal form: duties as a mapping of mappings or None, single words as mappings. Places follow."""
     if not isinstance(data, dict):
         return data
     data = dict(data)
@@ -133,10 +137,11 @@ def normal(data: Any, place: Place) -> Any:
         data["duties"] = Whole({duty: {} for duty in duties})
     elif isinstance(duties, dict):
         data["duties"] = {k: {} if v is True else None if v is False else v for k, v in duties.items()}
-    if isinstance(data.get("network"), str):
-        spot = place.children["network"]
-        spot.children = {"name": spot}
-        data["network"] = {"name": data["network"]}
+    for section, field in _SHORT.items():
+        if isinstance(data.get(section), str):
+            spot = place.children[section]
+            spot.children = {field: spot}
+            data[section] = {field: data[section]}
     return data
 
 

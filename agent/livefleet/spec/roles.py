@@ -14,6 +14,7 @@ from livefleet.spec.model import SpecModel
 from livefleet.spec.network import EthAddress, ListenAddress
 from livefleet.spec.object_store import NetworkText, ObjectStoreLayer, ObjectStoreSettings
 from livefleet.spec.pricing import TicketSettings, WeiAmount
+from livefleet.spec.rotation import FormerSecret, TlsFiles
 from livefleet.spec.self_benchmark import DeclaredBenchmark
 
 __all__ = [
@@ -60,6 +61,11 @@ class TranscodingDuty(SpecModel):
     vram_headroom: Memory = Field(default=1 << 30, exclude_if=partial(operator.eq, 1 << 30))
     """Memory of each GPU that no model gets, so that a stream that begins need not wait until one has left. Streams may
     take more: models that are idle give way to them."""
+
+    proof_interval_s: float = Field(default=600.0, ge=0, exclude_if=partial(operator.eq, 600.0))
+    """After how many seconds without a segment a device has to transcode a small sample of the node's own. Where that
+    does not come through, its process is replaced, and the device is not offered to gateways until a sample does. 0:
+    only when its process starts."""
 
     benchmark: DeclaredBenchmark = None
     """Measure the limit for `max_sessions: auto` by itself: before serving, whenever this machine as it is (driver,
@@ -209,6 +215,12 @@ class OrchestratorLayer(SpecModel):
     worker_secret: str | None = None
     """Name (under `secrets`) of the secret that workers join with. None: no remote workers."""
 
+    worker_secret_before: FormerSecret | None = None
+    """The secret before that one, while workers move from one to the other. None: only `worker_secret` is taken."""
+
+    tls: TlsFiles | None = None
+    """The front door's certificate. None: the node makes one and renews it; nobody on this network checks it."""
+
     object_store: ObjectStoreLayer | None = None
     """An object store that gateways upload sources to and results are put into. None: results lie in this node's memory
     and gateways fetch them here."""
@@ -252,6 +264,20 @@ class OrchestratorSettings(OrchestratorLayer):
     object_store: ObjectStoreSettings | None = None
     """An object store that gateways upload sources to and results are put into. None: results lie in this node's memory
     and gateways fetch them here."""
+
+    @model_validator(mode="after")
+    def _two_secrets(self) -> Self:
+        before = self.worker_secret_before
+        if before is None:
+            return self
+        if self.worker_secret is None:
+            raise ValueError("`worker_secret_before` goes with `worker_secret`, the one that workers move to")
+        if before.secret == self.worker_secret:
+            raise ValueError(
+                f"`worker_secret_before` names `{before.secret}`, which `worker_secret` is already: declare the new"
+                " secret under a name of its own"
+            )
+        return self
 
 
 class WorkerLayer(SpecModel):

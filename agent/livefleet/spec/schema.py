@@ -17,6 +17,9 @@ def fleet_schema() -> dict[str, Any]:
         definitions["Network"],
         {"type": "string", "enum": [name.value for name in NetworkName], "title": "Just the name"},
     )
+    for section in ("FirewallSettings", "MachineSettings"):
+        mode = definitions[section]["properties"]["mode"]
+        definitions[section] = _or(definitions[section], {"enum": mode["enum"], "title": "Just the mode"})
     duties = definitions["Duties"]
     for duty in duties["properties"].values():
         duty["anyOf"].append({"type": "boolean"})

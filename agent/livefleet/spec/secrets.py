@@ -1,18 +1,23 @@
 """Which of the operator's files and variables a host needs, and where they go on it."""
 
-import subprocess
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from livefleet.kernel import BadInput
 from livefleet.spec.fleet import FleetSpec
 from livefleet.spec.keys import KeyRef, NodeKey, NodeRemoteKey, RemoteKey, SecretRef
+from livefleet.spec.monitoring import SecretPlace
+from livefleet.spec.node import NodeSpec
+from livefleet.spec.secret_command import CommandOutputs
 
-__all__ = ["SecretToSend", "UsedNames", "node_keys", "node_secrets", "output_of", "secrets_to_send"]
+__all__ = ["CREDENTIALS", "SecretToSend", "UsedNames", "node_keys", "node_secrets", "secret_place", "secrets_to_send"]
 
-_COMMAND_TIMEOUT_S: Final = 120.0  # somebody may have to type or to touch something
+CREDENTIALS: Final = "/run/credentials/livefleet.service"
+"""Where systemd puts the unit's credentials, readable by the agent alone."""
+
+Place = Callable[[str], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +33,13 @@ class SecretToSend:
     """One value to be put on a host, mode 0600. The value itself is read only when asked for."""
 
     name: str  # `keys.orchestrator`, for messages
-    host_path: str  # relative to the node's state folder
+    host_path: str  # a relative one starts at the node's state folder
     ref: SecretRef  # file, env or command
     base: Path  # folder that a relative `file` starts at
+    elsewhere: tuple[str, ...] = ()  # where it would lie if `service.secrets` said otherwise
 
-    def read(self, environ: Mapping[str, str]) -> bytes:
-        """The value, from its file, its command or `environ`.
+    def read(self, environ: Mapping[str, str], outputs: CommandOutputs | None = None) -> bytes:
+        """The value, from its file, its command or `environ`. With `outputs` a command runs once for all that share it.
 
         Raises BadInput saying what is missing, never what is there.
         """
@@ -43,7 +49,8 @@ class SecretToSend:
                 raise BadInput(f"{self.name}: the environment variable {self.ref.env} is not set")
             return value.encode()
         if self.ref.command is not None:
-            return output_of(self.ref.command, what=self.name, folder=self.base, environ=environ)
+            known = outputs or CommandOutputs()
+            return known.of(self.ref.command, what=self.name, folder=self.base, environ=environ)
         assert self.ref.file is not None  # host files are never sent
         path = self.base / Path(self.ref.file).expanduser()
         try:
@@ -52,59 +59,32 @@ class SecretToSend:
             raise BadInput(f"{self.name}: cannot read {path}: {error.strerror}") from error
 
 
-def output_of(
-    command: Sequence[str],
-    *,
-    what: str,
-    folder: Path,
-    environ: Mapping[str, str],
-    timeout_s: float = _COMMAND_TIMEOUT_S,
-) -> bytes:
-    """What a command prints, less the last line's end: a secret, so that neither it nor its arguments are repeated.
-
-    Args:
-        command: Program and arguments; no shell reads them.
-        what: Whose secret it is, for messages.
-        folder: Where it runs.
-        environ: What it finds in its environment.
-        timeout_s: How long it may take.
-
-    Raises:
-        BadInput: there is no such program, it failed, took too long or printed nothing.
-    """
-    try:
-        done = subprocess.run(
-            list(command),
-            cwd=folder,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        # The cause has the output so far.
-        raise BadInput(f"{what}: `{command[0]}` printed no secret within {timeout_s:.0f} s; run it by hand") from None
-    except OSError as error:
-        raise BadInput(f"{what}: cannot run `{command[0]}`: {error.strerror}") from error
-    if done.returncode != 0:
-        raise BadInput(f"{what}: `{command[0]}` ended with status {done.returncode}; run it by hand to see why")
-    secret = done.stdout.removesuffix(b"\n").removesuffix(b"\r")
-    if not secret:
-        raise BadInput(f"{what}: `{command[0]}` printed nothing; it has to print the secret on stdout")
-    return secret
+def secret_place(node: NodeSpec) -> Place:
+    """Where on the host what is sent to `secrets/NAME` and the like lies: a path, relative ones to the state folder."""
+    return lambda sent_to: _placed(sent_to, node.service.secrets, node)
 
 
-def node_keys(fleet: FleetSpec, used: UsedNames) -> dict[str, NodeKey]:
+def _placed(sent_to: str, place: SecretPlace, node: NodeSpec) -> str:
+    match place:
+        case SecretPlace.STATE:
+            return sent_to
+        case SecretPlace.TMPFS:
+            return f"{node.paths.run}/{sent_to}"
+        case SecretPlace.CREDENTIALS:
+            return f"{CREDENTIALS}/{sent_to.replace('/', '.')}"
+        case _:
+            assert_never(place)
+
+
+def node_keys(fleet: FleetSpec, used: UsedNames, place: Place = str) -> dict[str, NodeKey]:
     """The used keys as the node sees them."""
     keys = {}
     for name in used.keys:
         ref = fleet.keys[name]
-        password = ref.password and _host_path(ref.password, f"passwords/{name}")
+        password = ref.password and _host_path(ref.password, place(f"passwords/{name}"))
         keys[name] = NodeKey(
-            file=None if ref.remote is not None else _host_path(ref, f"keys/{name}"),
-            remote=None if ref.remote is None else _node_remote(name, ref.remote),
+            file=None if ref.remote is not None else _host_path(ref, place(f"keys/{name}")),
+            remote=None if ref.remote is None else _node_remote(name, ref.remote, place),
             password_file=password,
             address=ref.address,
             roles=ref.roles,
@@ -112,14 +92,20 @@ def node_keys(fleet: FleetSpec, used: UsedNames) -> dict[str, NodeKey]:
     return keys
 
 
-def node_secrets(fleet: FleetSpec, used: UsedNames) -> dict[str, str]:
+def node_secrets(fleet: FleetSpec, used: UsedNames, place: Place = str) -> dict[str, str]:
     """The used secrets as the node sees them: files on the host."""
-    return {name: _host_path(fleet.secrets[name], f"secrets/{name}") for name in used.secrets}
+    return {name: _host_path(fleet.secrets[name], place(f"secrets/{name}")) for name in used.secrets}
 
 
-def secrets_to_send(fleet: FleetSpec, used: UsedNames, base: Path) -> list[SecretToSend]:
-    """What must be sent to a host that uses these names; host files are already there."""
-    return [item for item in _all(fleet, used, base) if item.ref.host_file is None]
+def secrets_to_send(fleet: FleetSpec, used: UsedNames, base: Path, node: NodeSpec) -> list[SecretToSend]:
+    """What must be sent to the host of `node`, which uses these names; host files are already there."""
+    found = []
+    for item in _all(fleet, used, base):
+        if item.ref.host_file is None:
+            places = {place: _placed(item.host_path, place, node) for place in SecretPlace}
+            here = places.pop(node.service.secrets)
+            found.append(replace(item, host_path=here, elsewhere=tuple(places.values())))
+    return found
 
 
 def _all(fleet: FleetSpec, used: UsedNames, base: Path) -> Iterator[SecretToSend]:
@@ -140,9 +126,9 @@ def _of_key(name: str, key: KeyRef, base: Path) -> Iterator[SecretToSend]:
         yield SecretToSend(f"keys.{name}.password", f"passwords/{name}", key.password, base)
 
 
-def _node_remote(name: str, remote: RemoteKey) -> NodeRemoteKey:
+def _node_remote(name: str, remote: RemoteKey, place: Place) -> NodeRemoteKey:
     paths = {
-        f"{field}_file": None if ref is None else _host_path(ref, sent_to)
+        f"{field}_file": None if ref is None else _host_path(ref, place(sent_to))
         for field, (ref, sent_to) in _files_of(name, remote).items()
     }
     return NodeRemoteKey(url=remote.url, identifier=remote.identifier, timeout_s=remote.timeout_s, **paths)

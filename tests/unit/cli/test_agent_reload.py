@@ -53,7 +53,7 @@ def test_reload__more_than_prices_changed__is_named_and_the_digest_says_so(node:
     agent.reload(node)
 
     assert (told(agent).status, told(agent).reason) == (Status.FALSE, "NeedsRestart")
-    assert told(agent).message == "prices are as declared; restart the node for worker.orchestrator"
+    assert told(agent).message == "all else is as declared; restart the node for worker.orchestrator"
     assert agent.status().digest != node_digest(load_node(node))
     node.write_text(NODE.replace("1200 wei", "1300 wei"))
     assert agent.status().digest == node_digest(load_node(node))

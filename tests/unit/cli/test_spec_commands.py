@@ -21,11 +21,22 @@ def fleet(tmp_path: Path) -> Path:
 def test_validate__right__is_a_short_summary(fleet: Path) -> None:
     result = CliRunner().invoke(main, ["validate", str(fleet)])
     assert result.exit_code == 0
-    assert result.output == (
+    assert result.stdout == (
         "fleet demo on arbitrum-one-mainnet: 1 host (1 orchestrator)\n"
         "duties: redemption on 1, reward on 1, transcoding on 1\n"
         "ok\n"
     )
+
+
+def test_validate__placeholders_and_absent_secrets__are_warnings_and_it_is_right_all_the_same(fleet: Path) -> None:
+    result = CliRunner().invoke(main, ["validate", str(fleet), "--json"])
+    assert result.exit_code == 0
+    said = {(warning["line"], warning["path"]): warning["message"] for warning in json.loads(result.stdout)["warnings"]}
+    assert said[2, "network.rpc.0"] == "arb1.example.com is a placeholder, kept for documents"
+    assert said[3, "keys.orchestrator"] == "keys.orchestrator: no file keys/orchestrator.json yet"
+    assert said[6, "address"] == "203.0.113.10 is a placeholder, kept for documents"
+    result = CliRunner().invoke(main, ["validate", str(fleet)])
+    assert f"warning: {fleet}:2:45: arb1.example.com is a placeholder" in result.stderr
 
 
 def test_validate__spec_by_environment__is_found(fleet: Path) -> None:

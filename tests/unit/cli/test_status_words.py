@@ -104,6 +104,16 @@ def test_lines__duties_and_what_is_wrong__in_the_node_s_own_words():
     ]
 
 
+def test_lines__what_models_earned():
+    account = {"pipeline": "llm", "model_id": "a/b", "jobs": 3, "charged_wei": "5000000000001/2", "device_s": 1250.4,
+               "wei_per_device_s": 1999}  # fmt: skip
+    elsewhere = {"pipeline": "llm", "model_id": "c/d", "device_s": 12.0}
+    assert told(model_accounts={"since": 1.0, "models": [account, elsewhere]}) == [
+        "model: a/b: earned 2500 gwei with 3 job(s) in 1,250 device seconds, 1999 wei a second",
+        "model: c/d: 12 device seconds",
+    ]
+
+
 def test_lines__worker_and_models():
     worker = {"orchestrator": "o:8935", "joined": True, "jobs": 1, "done": 9, "failed": 0}
     models = [{"model_id": "owner/model", "warm": True, "capacity": 4, "capacity_in_use": 1}]
@@ -126,5 +136,5 @@ def test_report__keys_of_the_json_document():
     assert set(report.model_dump()) == {
         "version", "name", "role", "digest", "ready", "release", "started_at", "conditions", "drain", "server", "load",
         "payments", "prices", "chain", "worker", "ai_worker", "redeemer", "keykeeper", "models",
-        "proposals",
+        "model_accounts", "proposals",
     }  # fmt: skip

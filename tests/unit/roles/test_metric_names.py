@@ -11,8 +11,18 @@ from livefleet.hardware import DeviceBook, GpuSample, HardwareSnapshot
 from livefleet.health import GpuCollector, NodeCollector, NodeStatus
 from livefleet.kernel import Condition, Refused, Status, Wei
 from livefleet.media import Profile
-from livefleet.payments import BadPayment, PaymentCounters, PaymentsSnapshot, Rate, TicketCount
+from livefleet.payments import (
+    BadPayment,
+    DeviceUse,
+    ModelAccount,
+    ModelIncome,
+    PaymentCounters,
+    PaymentsSnapshot,
+    Rate,
+    TicketCount,
+)
 from livefleet.roles import drain_readings, owner_labels, version_reading
+from livefleet.roles.model_accounts import model_account_readings
 from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.own_metrics import own_ai_worker_readings, own_price_readings
 from livefleet.roles.reference_metrics import (
@@ -61,8 +71,13 @@ def an_ai_scrape():
     worker = AiWorkerSnapshot("o:8935", joined=True, jobs=1, done=2, failed=3)
     return [
         *ai_readings(stats), *model_readings([model], 2), *own_ai_worker_readings(worker),
-        *own_model_readings(a_pool()),
+        *own_model_readings(a_pool()), *model_account_readings([an_account()]),
     ]  # fmt: skip
+
+
+def an_account():
+    income = ModelIncome(jobs=2, units=5, charged=Fraction(7, 2))
+    return ModelAccount(*MODEL, income, {"GPU-1": DeviceUse(2.0, 300.0, 2.0), "workers": DeviceUse(1.0)}, (0.5, 0.9))
 
 
 def a_pool():
@@ -127,7 +142,22 @@ def test_drain_and_dollar_rows__stand_in_the_table():
     assert scrape.value("livefleet_price_rate_usd_per_eth") == 3000
 
 
-GROUPS = {"node", "orch", "chain", "work", "media", "ai", "gpu", "usd", "rdmr", "redeems", "drain", "books", "keys"}
+GROUPS = {
+    "node",
+    "orch",
+    "chain",
+    "work",
+    "media",
+    "ai",
+    "gpu",
+    "usd",
+    "rdmr",
+    "redeems",
+    "drain",
+    "books",
+    "keys",
+    "pull",
+}
 
 
 def test_table__every_name__follows_the_rules():

@@ -7,7 +7,7 @@ import pytest
 
 from livefleet.kernel import BadInput
 from livefleet.spec import KeyRole, load_node, to_yaml
-from livefleet.spec.secrets import output_of
+from livefleet.spec.secret_command import output_of
 from tests.builders.spec import a_fleet, problems
 
 pytestmark = pytest.mark.unit

@@ -39,8 +39,15 @@ duties:
 gpus: all
 driver:
   install: true
-  branch: 580
   flavour: open
+  families:
+  - turing
+  - ampere
+  - ada
+  reboot_timeout_s: 600.0
+  drain_deadline_s: 600.0
+  way_back: true
+  container_toolkit: false
 worker:
   orchestrator: orch.example.com:8935
   secret: pool

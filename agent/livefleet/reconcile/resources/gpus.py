@@ -22,6 +22,10 @@ class GpuResource:
         self._driver = driver
         self._every_s = every_s
 
+    def judge_by(self, driver: DriverSettings) -> None:
+        """Hold the driver against this from the next look on."""
+        self._driver = driver
+
     async def observe(self) -> HardwareSnapshot:
         """The latest sample, or a fresh one before the sampler's first."""
         return self._sampler.latest or await self._sampler.sample()

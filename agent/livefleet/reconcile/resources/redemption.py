@@ -63,6 +63,10 @@ class RedemptionResource:
         self._l1_block_s = l1_block_s
         self._turn = turn
 
+    def look_every(self, every_s: float) -> None:
+        """Seconds between looks from the next one on."""
+        self._every_s = every_s
+
     async def observe(self) -> PendingTickets:
         """What the store holds."""
         pending = self._store.totals.of(TicketState.PENDING)

@@ -44,6 +44,10 @@ class RewardResource:
         """Whether what was won has to be redeemed at once, until the reward is called: for reading only."""
         self._failed: tuple[int, str] | None = None  # round and cause
 
+    def look_every(self, every_s: float) -> None:
+        """Seconds between looks from the next one on."""
+        self._every_s = every_s
+
     async def observe(self) -> RewardObserved | _Unseen:
         """What the chain says at one block, or why it says nothing."""
         try:
