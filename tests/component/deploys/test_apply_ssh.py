@@ -16,7 +16,7 @@ from tests.lab.lab import Lab
 pytestmark = [pytest.mark.component, pytest.mark.timeout(900)]
 
 SECRET = "test-only-join-secret"
-BOOTED = ["packages", "agent", "config", "service"]
+BOOTED = ["packages", "machine", "agent", "config", "service"]
 
 
 @dataclass

@@ -1,6 +1,7 @@
 """Films by the real child process, read back by PyAV."""
 
 import asyncio
+import contextlib
 import io
 import os
 import signal
@@ -29,7 +30,11 @@ def grey_png(shade: int, *, width: int = 96, height: int = 64) -> bytes:
 
 
 def children() -> set[int]:
-    return {int(pid) for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found: set[int] = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a thread that has just ended has none
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
 
 
 @pytest.fixture(autouse=True)
