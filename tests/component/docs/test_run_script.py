@@ -1,5 +1,7 @@
 """The run script itself: repeatable, and clear about what it does not know."""
 
+import hashlib
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -31,3 +33,26 @@ def test_no_command__lists_what_there_is():
 
 def test_unknown_command__is_bad_input():
     assert run("./run fly").returncode == 2
+
+
+@pytest.mark.parametrize(("failing", "code"), [("nothing", 0), ("e2e and fleet", 1), ("not e2e", 1)])
+def test_test__ends_as_its_parts_do(tmp_path, failing, code):
+    for name in ("run", "requirements.lock", "pyproject.toml", "weights.lock"):
+        shutil.copy(CHECKOUT / name, tmp_path)
+    tools = tmp_path / ".venv/bin"
+    tools.mkdir(parents=True)
+    (tmp_path / ".venv/pyvenv.cfg").write_text(f"command = python -m venv {tmp_path}/.venv\n")
+    locks = (tmp_path / "requirements.lock").read_bytes() + (tmp_path / "pyproject.toml").read_bytes()
+    stamp, weights = hashlib.sha256(locks), hashlib.sha256((tmp_path / "weights.lock").read_bytes())
+    (tmp_path / f".venv/.livefleet-{stamp.hexdigest()[:16]}").touch()
+    (tmp_path / f".venv/.weights-{weights.hexdigest()[:16]}").touch()
+    for name in ("python", "pytest", "ruff", "lint-imports", "mypy"):
+        (tools / name).write_text(f'#!/bin/sh\ncase "$*" in *"{failing}"*) exit 1 ;; esac\n')
+        (tools / name).chmod(0o755)
+
+    done = subprocess.run(
+        ["./run", "test"], cwd=tmp_path, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL
+    )
+
+    assert done.returncode == code, done.stderr
+    assert ("everything passed" in done.stderr) == (code == 0)
