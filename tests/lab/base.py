@@ -35,7 +35,19 @@ PACKAGES = (
     "systemd",
     "systemd-sysv",
 )
-INSTALLABLE = ("acl", "curl", "nftables", "nginx", "nginx-light", "python3-pip", "python3-venv", "rsync")
+INSTALLABLE = (
+    "acl",
+    "curl",
+    "nftables",
+    "nginx",
+    "nginx-light",
+    "prometheus",
+    "prometheus-alertmanager",
+    "prometheus-node-exporter",
+    "python3-pip",
+    "python3-venv",
+    "rsync",
+)
 """What hosts can install from the lab's repository, with all that it needs; the base has none of it."""
 
 MASKED_UNITS = (
