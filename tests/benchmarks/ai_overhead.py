@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiohttp
 
 from livefleet.ai import kind_of
 from livefleet.ai.stop import Stop
@@ -82,7 +82,9 @@ async def compare(
 ) -> dict[Pipeline, tuple[list[float], list[float]]]:
     """Turn and turn about, so that a busy machine is as unkind to both."""
     times: dict[Pipeline, tuple[list[float], list[float]]] = {pipeline: ([], []) for pipeline in JOBS}
-    async with httpx.AsyncClient(verify=False, timeout=60) as http:
+    async with aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=False), timeout=aiohttp.ClientTimeout(total=60)
+    ) as http:
         for pipeline, fields in JOBS.items():
             request = AiRequest(pipeline.value, MODEL_ID, {k: v for k, v in fields.items() if k != "seed"})
             headers = await headers_for(agent, request)
@@ -90,9 +92,9 @@ async def compare(
             for round_number in range(-3, rounds):
                 within = await asyncio.to_thread(job, pipeline)
                 began = time.perf_counter()
-                async with http.stream("POST", f"{agent.service_uri}/{pipeline}", json=named, headers=headers) as reply:
-                    assert reply.status_code == 200, f"{(await reply.aread()).decode()}\n{agent.log()[-2000:]}"
-                    pieces = reply.aiter_bytes()
+                async with http.post(f"{agent.service_uri}/{pipeline}", json=named, headers=headers) as reply:
+                    assert reply.status == 200, f"{await reply.text()}\n{agent.log()[-2000:]}"
+                    pieces = reply.content.iter_any()
                     assert await anext(pieces)
                     if pipeline is Pipeline.TEXT_TO_IMAGE:
                         assert not [piece async for piece in pieces][1:]

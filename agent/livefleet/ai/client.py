@@ -1,16 +1,18 @@
 """One runner's HTTP API from the pool's side."""
 
 import asyncio
+import io
 import json
 import ssl
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
-import httpx
+import aiohttp
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from livefleet.ai.errors import RunnerHung, RunnerRefused
 from livefleet.ai.jobs import AiJob, AiResult
@@ -27,12 +29,14 @@ __all__ = ["RunnerClient"]
 
 _WRAPPED = frozenset({400, 401, 415, 500})
 _TOO_LARGE = "file too large; max file size is 50MB"
-_KEPT = 32
-"""Idle connections to a runner of ours; more than jobs at once are not kept either."""
+_MOST_AT_ONCE: Final = 1 << 20
+"""Bytes of a body that go to the socket in one piece; longer ones in many, so that others have their turn."""
+_LONGEST_LINE: Final = 16 << 20
+"""Bytes of one event of a stream."""
 
 
 class RunnerClient:
-    """Speaks to the runner at a unix socket of ours, or to any other at its base URL.
+    """Speaks to the runner at a unix socket of ours, or to any other at its base URL. An async context manager.
 
     Connections to our own runner are kept: it closes none before we do, and a client lives no longer than the process
     at its other end. Elsewhere it is one connection a call: a kept one may be dead when it is needed.
@@ -47,112 +51,127 @@ class RunnerClient:
         request_limit_s: float,
         token: str | None = None,
     ) -> None:
+        self._where = where
         self._kind = kind_of(pipeline)
         self._name = self._kind.title
         self._health_timeout_s = health_timeout_s
         self._request_limit_s = request_limit_s
-        socket, url, kept = (str(where), "http://runner", _KEPT) if isinstance(where, Path) else (None, where, 0)
-        self._http = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                uds=socket,
-                # The host's own store, where an operator puts the authority of his own network.
-                verify=ssl.create_default_context() if url.startswith("https:") else False,
-                limits=httpx.Limits(
-                    max_connections=None, max_keepalive_connections=kept, keepalive_expiry=KEEP_CONNECTIONS_S
-                ),
-            ),
-            base_url=url,
-            headers=_headers(token, framed=socket is not None),
-            timeout=health_timeout_s,
-        )
+        self._token = token
+        self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        ours = isinstance(self._where, Path)
+        self._session = aiohttp.ClientSession(
+            "http://runner/" if ours else f"{str(self._where).rstrip('/')}/",
+            connector=_kept(self._where) if isinstance(self._where, Path) else _single(self._where),
+            headers=_headers(self._token, framed=ours),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=self._timeout(self._health_timeout_s),
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        if self._session is not None:
+            await self._session.close()
 
     async def health(self, within_s: float | None = None) -> RunnerHealth:
         """What the runner says of itself; SILENT for anything but a proper answer, LATE where none came in time."""
         try:
-            reply = await self._http.get("/health", timeout=within_s or self._health_timeout_s)
-            return RunnerHealth(_Health.model_validate_json(reply.content).status) if reply.is_success else _SILENT
-        except httpx.ReadTimeout:
+            found = await self._get("/health", within_s or self._health_timeout_s)
+            return _SILENT if found is None else RunnerHealth(_Health.model_validate_json(found).status)
+        except aiohttp.SocketTimeoutError:
             return RunnerHealth.LATE
-        except (httpx.HTTPError, ValueError):
+        except (aiohttp.ClientError, ValueError):
             return _SILENT
 
     async def version(self) -> str:
         """The runner's version; empty when it does not tell."""
         try:
-            reply = await self._http.get("/version")
-            return _Version.model_validate_json(reply.content).version if reply.is_success else ""
-        except (httpx.HTTPError, ValidationError):
+            found = await self._get("/version")
+            return "" if found is None else _Version.model_validate_json(found).version
+        except (aiohttp.ClientError, ValidationError):
             return ""
 
     async def memory(self) -> RunnerMemory | None:
         """What the runner holds; None when it does not tell, as runners that are not ours."""
         try:
-            reply = await self._http.get("/livefleet/memory")
-            found = _Memory.model_validate_json(reply.content) if reply.is_success else None
-        except (httpx.HTTPError, ValidationError):
+            answer = await self._get("/livefleet/memory")
+            found = None if answer is None else _Memory.model_validate_json(answer)
+        except (aiohttp.ClientError, ValidationError):
             return None
         return None if found is None else RunnerMemory(found.loaded, found.peak)
 
     async def gpu_info(self) -> Mapping[str, Any]:
         """The runner's GPUs as ai-runner tells of them; empty when it does not."""
         try:
-            reply = await self._http.get("/hardware/info")
-            return _Hardware.model_validate_json(reply.content).gpu_info if reply.is_success else {}
-        except (httpx.HTTPError, ValidationError):
+            found = await self._get("/hardware/info")
+            return {} if found is None else _Hardware.model_validate_json(found).gpu_info
+        except (aiohttp.ClientError, ValidationError):
             return {}
 
     async def run(self, job: AiJob) -> AiResult:
         """Have it done. Raises RunnerRefused (or RunnerHung) with the text for gateways."""
         with self._losses():
-            reply = await self._http.send(self._request(job))
-        if reply.status_code != 200:
-            raise RunnerRefused(self._wrapped(reply))
+            async with self._ask(job) as reply:
+                content = await reply.read()
+        if reply.status != 200:
+            raise RunnerRefused(self._wrapped(reply.status, content))
+        framed = reply.content_type == CONTENT_TYPE
         try:
             # Of a large answer in a thread: it takes long enough for others to notice.
-            return _result_of(reply) if len(reply.content) <= LARGE_TEXT else await asyncio.to_thread(_result_of, reply)
+            if len(content) > LARGE_TEXT:
+                return await asyncio.to_thread(_result_of, content, framed=framed)
+            return _result_of(content, framed=framed)
         except ValueError as error:
             raise RunnerRefused(f"{self._name} container sent no result: {error}") from error
 
     async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
         """The chunks of an answer, up to the one that says why it ends. Raises as `run`."""
         with self._losses():
-            reply = await self._http.send(self._request(job), stream=True)
-            try:
-                if reply.status_code != 200:
-                    await reply.aread()
-                    raise RunnerRefused(self._wrapped(reply, streamed=True))
-                async for line in reply.aiter_lines():
-                    data = line.removeprefix("data:").strip()
-                    if not line.startswith("data:") or data == "[DONE]":
+            async with self._ask(job) as reply:
+                if reply.status != 200:
+                    raise RunnerRefused(self._wrapped(reply.status, await reply.read(), streamed=True))
+                async for line in _lines(reply.content):
+                    data = line.removeprefix(b"data:").strip()
+                    if not line.startswith(b"data:") or data == b"[DONE]":
                         continue
                     yield self._chunk(data)
-            finally:
-                await reply.aclose()
 
-    def _request(self, job: AiJob) -> httpx.Request:
+    async def _get(self, path: str, within_s: float | None = None) -> bytes | None:
+        """The body of an answer that says yes. Raises aiohttp.ClientError."""
+        timeout = self._timeout(within_s or self._health_timeout_s)
+        async with self._http.get(path.removeprefix("/"), timeout=timeout, allow_redirects=False) as reply:
+            content = await reply.read()
+        return content if 200 <= reply.status < 300 else None
+
+    def _ask(self, job: AiJob) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
         kind = kind_of(job.pipeline)
-        timeout = httpx.Timeout(self._request_limit_s, connect=self._health_timeout_s)
+        timeout = self._timeout(self._request_limit_s)
         if kind.upload is None:
-            return self._http.build_request("POST", f"/{job.pipeline}", json=dict(job.fields), timeout=timeout)
-        return self._http.build_request(
-            "POST",
-            f"/{job.pipeline}",
-            data={name: _form_value(value) for name, value in job.fields.items()},
-            files={kind.upload.field: (kind.upload.field, job.upload or b"", "application/octet-stream")},
-            timeout=timeout,
-        )
+            body = json.dumps(dict(job.fields), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+            data = body if len(body) <= _MOST_AT_ONCE else io.BytesIO(body)
+            headers = {"content-type": "application/json"}
+            return self._http.post(job.pipeline, data=data, headers=headers, timeout=timeout, allow_redirects=False)
+        form = aiohttp.FormData()
+        for name, value in job.fields.items():
+            form.add_field(name, _form_value(value))
+        upload = io.BytesIO(job.upload or b"")
+        form.add_field(kind.upload.field, upload, filename=kind.upload.field, content_type="application/octet-stream")
+        return self._http.post(job.pipeline, data=form, timeout=timeout, allow_redirects=False)
 
-    def _chunk(self, data: str) -> Mapping[str, Any]:
+    @property
+    def _http(self) -> aiohttp.ClientSession:
+        assert self._session is not None
+        return self._session
+
+    def _timeout(self, read_s: float) -> aiohttp.ClientTimeout:
+        return aiohttp.ClientTimeout(total=None, sock_connect=self._health_timeout_s, sock_read=read_s)
+
+    def _chunk(self, data: bytes) -> Mapping[str, Any]:
         try:
-            chunk = json_object(data.encode())
+            chunk = json_object(data)
         except ValueError as error:
             raise RunnerRefused(f"{self._name} container sent a broken chunk: {error}") from error
         if "error" in chunk:
@@ -163,21 +182,20 @@ class RunnerClient:
     def _losses(self) -> Iterator[None]:
         try:
             yield
-        except httpx.TimeoutException as error:
+        except aiohttp.ServerTimeoutError as error:
             raise RunnerHung(f"{self._name} container did not answer within {self._request_limit_s:g} s") from error
-        except httpx.HTTPError as error:
+        except aiohttp.ClientError as error:
             raise RunnerRefused(f"{self._name} container went away during the request") from error
 
-    def _wrapped(self, reply: httpx.Response, *, streamed: bool = False) -> str:
+    def _wrapped(self, code: int, content: bytes, *, streamed: bool = False) -> str:
         """The Go worker's wording of a runner's error."""
-        code = reply.status_code
         if streamed and code != 400:  # which gateways have to know as their client's fault
             return f"unexpected status code: {code}"
         if code == 413:
             return f"{self._name} container returned 413{self._kind.too_large_colon} {_TOO_LARGE}"
         try:
-            body = json.loads(reply.content)
-        except (ValueError, RecursionError):
+            body = from_json(content)
+        except ValueError:
             return f"{self._name} container returned {code} without a reason"
         if code in _WRAPPED:
             try:
@@ -190,11 +208,32 @@ class RunnerClient:
 _SILENT = RunnerHealth.SILENT
 
 
-def _result_of(reply: httpx.Response) -> AiResult:
+def _kept(socket: Path) -> aiohttp.UnixConnector:
+    return aiohttp.UnixConnector(str(socket), limit=0, keepalive_timeout=KEEP_CONNECTIONS_S)
+
+
+def _single(url: str) -> aiohttp.TCPConnector:
+    """The authorities are the host's own, where an operator puts that of his own network."""
+    is_tls = url.startswith("https:")
+    return aiohttp.TCPConnector(limit=0, force_close=True, ssl=ssl.create_default_context() if is_tls else True)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Raises RunnerRefused for one that does not end."""
+    rest = b""
+    async for piece in content.iter_any():
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            yield line
+        if len(rest) > _LONGEST_LINE:
+            raise RunnerRefused(f"the runner sent an event of more than {_LONGEST_LINE >> 20} MiB")
+    if rest:
+        yield rest
+
+
+def _result_of(content: bytes, *, framed: bool) -> AiResult:
     """Raises ValueError."""
-    if reply.headers.get("content-type") == CONTENT_TYPE:
-        return of_frames(reply.content)
-    return AiResult.of_data_urls(json_object(reply.content))
+    return of_frames(content) if framed else AiResult.of_data_urls(json_object(content))
 
 
 def _headers(token: str | None, *, framed: bool) -> dict[str, str]:

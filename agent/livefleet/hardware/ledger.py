@@ -299,8 +299,8 @@ class VramLedger:
         """Who is still to leave, where what is booked is not there before."""
         leases = [*(other for other in self._of(lease.device) if other is not lease), lease]
         leaving = [other for other in leases if other.is_leaving]
-        reading = self._reading(lease.device, leases)
-        if not leaving or reading is None:
+        reading = self._reading(lease.device, leases) if leaving else None
+        if reading is None:
             return leaving
         charges = sum(_charge(reading, other) for other in leases)
         return leaving if charges + _strangers(reading, leases) > reading.total else []

@@ -72,9 +72,9 @@ class MachineMemory:
 
     def _ram(self, pids: Collection[int]) -> MemoryReading | None:
         try:
-            meminfo = _fields(self._root / "proc/meminfo")
-            total, available = meminfo["MemTotal"] * 1024, meminfo["MemAvailable"] * 1024
-        except (OSError, KeyError, ValueError):
+            meminfo = _content(self._root / "proc/meminfo")
+            total, available = _field(meminfo, b"MemTotal:") * 1024, _field(meminfo, b"MemAvailable:") * 1024
+        except (OSError, ValueError):
             return None
         sizes = {pid: size for pid in pids if (size := self._resident(pid)) is not None}
         limit = self._limit()
@@ -86,7 +86,7 @@ class MachineMemory:
 
     def _resident(self, pid: int) -> int | None:
         try:
-            pages = int((self._root / f"proc/{pid}/statm").read_text().split()[1])
+            pages = int(_content(self._root / f"proc/{pid}/statm").split()[1])
         except (OSError, IndexError, ValueError):
             return None
         return pages * os.sysconf("SC_PAGE_SIZE")
@@ -94,11 +94,11 @@ class MachineMemory:
     def _limit(self) -> tuple[int, int] | None:
         """The cgroup's limit, and what it uses less the file pages that the kernel would drop first."""
         try:
-            own = (self._root / "proc/self/cgroup").read_text().strip().rpartition("::")[2].lstrip("/")
+            own = _content(self._root / "proc/self/cgroup").decode().strip().rpartition("::")[2].lstrip("/")
             group = self._root / "sys/fs/cgroup" / own
-            most = int((group / "memory.max").read_text())
-            used = int((group / "memory.current").read_text())
-            return most, max(0, used - _fields(group / "memory.stat").get("inactive_file", 0))
+            most = int(_content(group / "memory.max"))
+            used = int(_content(group / "memory.current"))
+            return most, max(0, used - _field(_content(group / "memory.stat"), b"inactive_file", default=0))
         except (OSError, ValueError):
             return None  # no limit (`max`), or no such controller
 
@@ -114,7 +114,20 @@ class UncountedMemory:
         """Sees nothing."""
 
 
-def _fields(path: Path) -> dict[str, int]:
-    """Lines like `MemTotal:  16 kB` or `inactive_file 16`."""
-    lines = (line.split() for line in path.read_text().splitlines())
-    return {words[0].rstrip(":"): int(words[1]) for words in lines if len(words) > 1}
+def _content(path: Path) -> bytes:
+    """Of a file of the kernel's. Each job asks for several of them; this is the quickest way."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(handle, 1 << 16)
+    finally:
+        os.close(handle)
+
+
+def _field(content: bytes, name: bytes, *, default: int | None = None) -> int:
+    """The number behind `name` in lines such as `MemTotal:  16 kB` or `inactive_file 16`. Raises ValueError."""
+    for line in content.splitlines():
+        if line.startswith(name):
+            return int(line.split()[1])
+    if default is None:
+        raise ValueError(f"no {name.decode()} in what the kernel says")
+    return default
