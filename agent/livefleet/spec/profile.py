@@ -1,4 +1,6 @@
-"""Merging: host > groups (the later wins) > profile > defaults > fleet, and where each value came from.
+"""Merging: host > groups (the later wins) > profiles > defaults > fleet, and where each value came from.
+
+Of several profiles the later wins, and each wins over those that it extends.
 
 Mappings merge deeply, lists and scalars replace. `duties` as a list says which duties are on, and no others; the
 settings that lower layers give for those stay, so that a hardware profile may say how much a host takes on.
@@ -11,7 +13,19 @@ from typing import Any, Final
 
 from livefleet.spec.document import Document, Place, read_document
 
-__all__ = ["LayerData", "Origin", "Origins", "ProfileFolders", "Trail", "Whole", "merge", "normal", "over"]
+__all__ = [
+    "CARD_TABLE",
+    "LayerData",
+    "Origin",
+    "Origins",
+    "ProfileFile",
+    "ProfileFolders",
+    "Trail",
+    "Whole",
+    "merge",
+    "normal",
+    "over",
+]
 
 Trail = tuple[str | int, ...]
 """Keys and indices from the top."""
@@ -145,25 +159,43 @@ def normal(data: Any, place: Place) -> Any:
     return data
 
 
+CARD_TABLE: Final = "cards"
+"""The file among the profiles that is none: what is known of cards."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileFile:
+    """A profile that there is."""
+
+    name: str
+    rank: int  # of its folder, the best first
+    path: Path
+
+    def read(self) -> Document:
+        """Parsed. Raises SpecError for a file that is not YAML."""
+        return read_document(self.path, shown_as=_shown(self.path))
+
+
 class ProfileFolders:
     """Finds profiles by name: the first folder that has the file wins."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._folders = folders
+        self._folders = tuple(folders)
 
-    def find(self, name: str) -> Document | None:
-        """The parsed profile, or None where no folder has it. Raises SpecError for a file that is not YAML."""
-        if Path(name).name != name:
+    def find(self, name: str, *, behind: int = -1) -> ProfileFile | None:
+        """The profile, in the folders behind that rank; None where none has it."""
+        if Path(name).name != name or name == CARD_TABLE:
             return None  # a path is no name; the layer that has it is told so
-        for folder in self._folders:
+        for rank, folder in enumerate(self._folders):
             file = folder / f"{name}.yaml"
-            if file.is_file():
-                return read_document(file, shown_as=_shown(file))
+            if rank > behind and file.is_file():
+                return ProfileFile(name, rank, file)
         return None
 
     def names(self) -> list[str]:
         """Every profile that could be named."""
-        return sorted({file.stem for folder in self._folders if folder.is_dir() for file in folder.glob("*.yaml")})
+        found = {file.stem for folder in self._folders if folder.is_dir() for file in folder.glob("*.yaml")}
+        return sorted(found - {CARD_TABLE})
 
 
 def _shown(file: Path) -> str:
