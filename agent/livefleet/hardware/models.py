@@ -3,7 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Fault", "GpuProcess", "GpuSample", "HardwareSnapshot", "NvmlFault"]
+__all__ = [
+    "EccCounts",
+    "Fault",
+    "GpuProcess",
+    "GpuSample",
+    "HardwareSnapshot",
+    "MigMode",
+    "NvmlFault",
+    "PcieLink",
+    "RemappedRows",
+    "XidEvent",
+]
 
 
 class Fault(StrEnum):
@@ -13,7 +24,9 @@ class Fault(StrEnum):
     NO_DRIVER = "DriverNotLoaded"
     MISMATCH = "DriverLibraryMismatch"  # upgraded on disk, old module still loaded: reboot
     LOST = "GpuLost"  # fallen off the bus
+    RESET_REQUIRED = "GpuResetRequired"
     NO_PERMISSION = "NoPermission"
+    BLOCKED = "BlockedBySystem"  # the operating system refuses: a control group, a locked-down kernel
     HANGING = "NotAnswering"  # a call did not come back in time
     OTHER = "NvmlError"
 
@@ -35,6 +48,56 @@ class GpuProcess:
 
 
 @dataclass(frozen=True, slots=True)
+class EccCounts:
+    """Memory errors of a device with ECC switched on. None: this one is not told."""
+
+    volatile_corrected: int | None = None  # since the driver was loaded or the device reset
+    volatile_uncorrected: int | None = None
+    aggregate_corrected: int | None = None  # of the device's life
+    aggregate_uncorrected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RemappedRows:
+    """Rows of memory that a device (Ampere and newer) has replaced by spare ones."""
+
+    correctable: int  # rows, for errors that ECC corrected
+    uncorrectable: int
+    pending: bool  # the next reset of the device remaps more
+    failed: bool  # no spare row is left: the device is to be replaced
+
+
+@dataclass(frozen=True, slots=True)
+class PcieLink:
+    """The link to the host. An idle link may be narrower and slower than under load. None: not told."""
+
+    generation: int | None = None
+    max_generation: int | None = None  # that device and slot allow together
+    width: int | None = None  # lanes
+    max_width: int | None = None
+    replays: int | None = None  # packets sent again since the driver was loaded
+
+
+@dataclass(frozen=True, slots=True)
+class MigMode:
+    """Whether the device is cut into instances, now and after its next reset."""
+
+    current: bool
+    pending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class XidEvent:
+    """One error report of the driver about one device."""
+
+    uuid: str  # empty where only the bus is known
+    bus: str  # as NVML writes it, e.g. `00000000:01:00.0`
+    code: int
+    at: float  # unix seconds
+    text: str = ""  # the kernel log's words; empty while only NVML has told
+
+
+@dataclass(frozen=True, slots=True)
 class GpuSample:
     """One device at one moment. None: the device does not tell."""
 
@@ -53,6 +116,23 @@ class GpuSample:
     power_mw: int | None = None
     processes: tuple[GpuProcess, ...] | None = None
     fault: NvmlFault | None = None
+    throttle: int | None = None  # bit mask of clock event reasons, NVML's
+    power_limit_mw: int | None = None  # enforced
+    clock_sm_mhz: int | None = None
+    clock_memory_mhz: int | None = None
+    fan_percent: int | None = None
+    slowdown_c: int | None = None  # temperature from which the hardware slows its clocks
+    shutdown_c: int | None = None  # and from which it switches itself off
+    ecc: EccCounts | None = None
+    remapped: RemappedRows | None = None
+    retired_pages: int | None = None  # for single- and double-bit errors together; cards before Ampere
+    retirement_pending: bool | None = None  # the next reset retires more
+    pcie: PcieLink | None = None
+    persistence: bool | None = None
+    mig: MigMode | None = None
+    recovery_action: int | None = None  # the driver's advice, NVML's numbers; 0: none
+    encoder_sessions: int | None = None
+    energy_mj: int | None = None  # drawn since the driver was loaded; Volta and newer
 
 
 @dataclass(frozen=True, slots=True)

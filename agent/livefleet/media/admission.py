@@ -119,6 +119,10 @@ class Admission:
         self.cpu_of_others = 0.0  # cores; whoever looks writes it here
         self._sessions: dict[SessionId, _Session] = {}
 
+    def add(self, device: str, places: int, pixel_cost: Cost) -> None:
+        """Count with one more device from now on."""
+        self._devices[device] = _Device(places, pixel_cost)
+
     def limit(self, *, max_load: float, max_sessions: int | None) -> None:
         """Measure new sessions by these from now on."""
         self._max_load = max_load

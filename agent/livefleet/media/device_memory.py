@@ -18,11 +18,14 @@ class TranscodingMemory:
 
     def __init__(self, ledger: VramLedger, devices: Iterable[Device]) -> None:
         self._ledger = ledger
-        self._leases: dict[str, Lease] = {
-            device.id: ledger.lease(device.id, "transcoding", 0, claim=Claim.TRANSCODING)
-            for device in devices
-            if device.kind is DeviceKind.NVIDIA
-        }
+        self._leases: dict[str, Lease] = {}
+        for device in devices:
+            self.add(device)
+
+    def add(self, device: Device) -> None:
+        """Book on one more device from now on."""
+        if device.kind is DeviceKind.NVIDIA:
+            self._leases[device.id] = self._ledger.lease(device.id, "transcoding", 0, claim=Claim.TRANSCODING)
 
     def has_room(self, device: str) -> bool:
         """Whether one more stream would fit, were all idle models to leave."""

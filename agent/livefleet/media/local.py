@@ -72,6 +72,7 @@ class LocalTranscoder:
     what a benchmark has found; they serve until segments have been measured. `cores` None: those of the machine, less
     what other processes are seen to use. `ledger`: where streams book GPUs' memory beside models; None: nowhere.
     A device that had no segment for `proof_interval_s` has to transcode a sample; None: at its process's start alone.
+    `arrivals` tells devices that may have come meanwhile; they join. `stand_ins` work while no other device is ready.
     """
 
     def __init__(
@@ -91,8 +92,13 @@ class LocalTranscoder:
         rng: random.Random | None = None,
         ledger: VramLedger | None = None,
         proof_interval_s: float | None = None,
+        arrivals: Callable[[], Iterable[Device]] = tuple,
+        stand_ins: Iterable[str] = (),
     ) -> None:
         self._clock = clock
+        self._board = board
+        self._arrivals = arrivals
+        self._stand_ins = frozenset(stand_ins)
         self._proof_interval_s = proof_interval_s
         self._run_dir = run_dir
         self._max_sessions = max_sessions
@@ -113,19 +119,11 @@ class LocalTranscoder:
         self._idle.set()
         self._memory = None if ledger is None else TranscodingMemory(ledger, devices)
         self._others = None if cores is not None else OtherLoad(busy_seconds, self._cpu_times, clock.monotonic)
-        rng = rng or random.Random()
-        self._lanes = {
-            device.id: DeviceLane(
-                device,
-                run_dir / f"device-{number}",
-                board=board,
-                rng=rng,
-                files=self._files,
-                now=clock.monotonic,
-                deadline_s=deadline_s,
-            )
-            for number, device in enumerate(devices)
-        }
+        self._rng = rng or random.Random()
+        self._lane_deadline_s = deadline_s
+        self._lanes: dict[str, DeviceLane] = {}
+        for device in devices:
+            self._add_lane(device)
         self._admission = Admission(
             {device.id: places_of(device) for device in devices},
             {device.id: _ASSUMED[device.kind] for device in devices} | dict(pixel_costs or {}),
@@ -140,6 +138,7 @@ class LocalTranscoder:
         self._duties = [self._tasks.create_task(lane.worker.run()) for lane in self._lanes.values()]
         if self._others is not None:
             self._duties.append(self._tasks.create_task(self._watch(self._others)))
+        self._duties.append(self._tasks.create_task(self._welcome()))
         if self._proof_interval_s is not None:
             self._duties.append(self._tasks.create_task(self._prove(self._proof_interval_s)))
         try:
@@ -229,9 +228,14 @@ class LocalTranscoder:
 
         What is in work there is finished. Where nothing else is left, open sessions stay.
         """
-        self._emptying = frozenset(devices)
+        before, self._emptying = self.emptying, frozenset(devices)
         for session in self._sessions if self._emptying else ():
             self._admission.device_of(session, self._usable())
+        for lane in self._lanes.values():
+            lane.worker.gate(on=self._gates(lane))
+        for name in before - self._emptying if self._duties and not self._closing else ():
+            # Whatever it was emptied for may have taken its process along: a GPU that was reset, a driver loaded anew.
+            self._tasks.create_task(self._lanes[name].prove(next(self._ids), every_s=0.0), name=f"prove {name}")
 
     def limit(self, *, max_load: float, max_sessions: int | Literal["same"] | None = "same") -> None:
         """Take new sessions by these from now on (None: any number); open ones stay."""
@@ -247,8 +251,14 @@ class LocalTranscoder:
 
     @property
     def capacity(self) -> int:
-        """The number of sessions to tell where the wire wants one; what is taken depends on their cost."""
-        return _UNMEASURED_SESSIONS if self._max_sessions is None else max(1, self._max_sessions)
+        """The number of sessions to tell where the wire wants one; what is taken depends on their cost.
+
+        Devices that are being emptied have no share in it.
+        """
+        whole = _UNMEASURED_SESSIONS if self._max_sessions is None else self._max_sessions
+        own = self._lanes.keys() - self._stand_ins or self._lanes.keys()
+        serving = own - self.emptying
+        return max(1, math.ceil(whole * len(serving) / len(own)) if serving else whole)
 
     @property
     def worker_pids(self) -> dict[str, int | None]:
@@ -364,7 +374,45 @@ class LocalTranscoder:
         Not those that are being emptied, unless there are no others.
         """
         lanes = [lane for lane in self._lanes.values() if lane.id not in self._emptying] or list(self._lanes.values())
-        return [lane.id for lane in lanes if lane.worker.is_ready] or [lane.id for lane in lanes]
+        ready = [lane for lane in lanes if lane.worker.is_ready]
+        own = [lane for lane in ready if lane.id not in self._stand_ins]
+        return [lane.id for lane in own or ready or lanes]
+
+    def _gates(self, lane: DeviceLane) -> bool:
+        """A device is not missed while it is emptied and others work, nor beside one that stands in for it."""
+        if self._stand_ins:
+            return lane.id in self._stand_ins
+        return self.is_emptied or lane.id not in self._emptying
+
+    async def _welcome(self) -> None:
+        """Take in devices that come while others work: a driver that is loaded late, a GPU that answers again."""
+        while True:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            for device in self._arrivals():
+                if device.id not in self._lanes:
+                    log.info("transcoding.device_joins", extra={"device": device.id})
+                    self._adopt(device)
+
+    def _adopt(self, device: Device) -> None:
+        lane = self._add_lane(device)
+        lane.folder.mkdir(parents=True, mode=0o700)
+        self._admission.add(device.id, places_of(device), _ASSUMED[device.kind])
+        if self._memory is not None:
+            self._memory.add(device)
+        lane.worker.gate(on=self._gates(lane))
+        self._duties.append(self._tasks.create_task(lane.worker.run()))
+
+    def _add_lane(self, device: Device) -> DeviceLane:
+        lane = self._lanes[device.id] = DeviceLane(
+            device,
+            self._run_dir / f"device-{len(self._lanes)}",
+            board=self._board,
+            rng=self._rng,
+            files=self._files,
+            now=self._clock.monotonic,
+            deadline_s=self._lane_deadline_s,
+        )
+        return lane
 
     @property
     def _takes_sessions(self) -> bool:

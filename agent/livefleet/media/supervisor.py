@@ -72,6 +72,8 @@ class DeviceWorker:
         self._process: Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._was_ready = False  # the process that ended last
+        self._said: tuple[Status, str, str] | None = None
+        self._gates_ready = True
         self._pending: dict[int, asyncio.Future[Done | Failed | Proven]] = {}
 
     @property
@@ -109,6 +111,7 @@ class DeviceWorker:
             self._closed = True
             self.probe = None
             self._ready.set()  # nobody waits for what will not come
+            self._said = None
             self._board.withdraw(CONDITION, self.device.id)
 
     async def wait_ready(self, timeout_s: float) -> None:
@@ -150,6 +153,14 @@ class DeviceWorker:
     def cancel(self, job_id: int) -> None:
         """Ask the process to give a job up; the job then ends as failed."""
         self._send(Cancel(job_id))
+
+    def gate(self, *, on: bool) -> None:
+        """Whether the node is not ready without it, as it is at first."""
+        if on is self._gates_ready:
+            return
+        self._gates_ready = on
+        if self._said is not None:
+            self._report(*self._said)
 
     def end_session(self, session: SessionId) -> None:
         """Have the process let go of what it keeps for a session."""
@@ -234,7 +245,8 @@ class DeviceWorker:
         self._report(Status.FALSE, reason, f"{error}; another is started shortly")
 
     def _report(self, status: Status, reason: str, message: str) -> None:
-        self._board.report(Condition(CONDITION, status, reason, message, subject=self.device.id))
+        self._said = status, reason, message
+        self._board.report(Condition(CONDITION, status, reason, message, self.device.id, gates_ready=self._gates_ready))
 
 
 def _cpu_clock(pid: int) -> int:

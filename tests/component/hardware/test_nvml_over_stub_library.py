@@ -1,22 +1,29 @@
 """The real pynvml over a stand-in libnvidia-ml.so.1."""
 
 import asyncio
-import time
+import os
+import subprocess
+import sys
+from dataclasses import replace
 
 import pytest
 
 from livefleet.hardware import (
     Claim,
+    EccCounts,
     Fault,
     GpuProcess,
     HardwareSampler,
-    HardwareSnapshot,
     MachineMemory,
     MemoryReading,
+    MigMode,
+    PcieLink,
+    RemappedRows,
     VramLedger,
     read_snapshot,
 )
 from livefleet.kernel import SystemClock
+from tests.nvml import stub
 
 pytestmark = pytest.mark.component
 
@@ -118,31 +125,166 @@ def test_snapshot__driver_goes_away_at_the_end__is_no_error(nvml):
     assert [gpu.uuid for gpu in read_snapshot(0.0).gpus] == [A]
 
 
-async def test_sampler__a_read_breaks__the_next_one_is_tried():
-    answers = [OSError("broken"), HardwareSnapshot(1.0, None, None, ())]
+def test_snapshot__details__are_read_whole(nvml):
+    nvml.gpu(
+        0, A, reasons=0x44, fan=30, ecc="1 2 3 4", remapped="5 6 1 0", retired="7 8 1", replays=9, pcie_width=8,
+        mig="0 1", recovery=2, sessions=3, energy=7_000_000,
+    )  # fmt: skip
+    gpu = read_snapshot(0.0).gpus[0]
+    assert (gpu.throttle, gpu.fan_percent, gpu.power_limit_mw) == (0x44, 30, 72000)
+    assert (gpu.clock_sm_mhz, gpu.clock_memory_mhz, gpu.slowdown_c, gpu.shutdown_c) == (2040, 6251, 95, 98)
+    assert gpu.ecc == EccCounts(1, 2, 3, 4)
+    assert gpu.remapped == RemappedRows(5, 6, pending=True, failed=False)
+    assert (gpu.retired_pages, gpu.retirement_pending) == (15, True)
+    assert gpu.pcie == PcieLink(4, 4, 8, 16, 9)
+    assert gpu.mig == MigMode(current=False, pending=True)
+    assert (gpu.persistence, gpu.recovery_action, gpu.encoder_sessions) == (True, 2, 3)
+    assert gpu.energy_mj == 7_000_000
 
-    def read(_):
-        answer = answers.pop(0)
-        if isinstance(answer, OSError):
-            raise answer
-        return answer
 
-    async with HardwareSampler(SystemClock(), every_s=1, read=read) as sampler:
-        with pytest.raises(OSError, match="broken"):
-            await sampler.sample()
-        assert (await sampler.sample()).taken_at == 1.0
+def test_snapshot__counters_not_told_as_fields__are_asked_for_one_by_one(nvml):
+    nvml.gpu(0, A, fields=0, ecc="1 2 3 4", remapped="5 6 1 0", replays=9)
+    gpu = read_snapshot(0.0).gpus[0]
+    assert gpu.ecc == EccCounts(1, 2, 3, 4)
+    assert gpu.remapped == RemappedRows(5, 6, pending=True, failed=False)
+    assert gpu.pcie == PcieLink(4, 4, 16, 16, 9)
+    assert (gpu.retired_pages, gpu.recovery_action) == (None, None)
 
 
-async def test_sampler__driver_hangs__says_so_and_recovers(nvml):
+@pytest.mark.parametrize(
+    ("field", "value", "of_the_sample"),
+    [
+        ("temp", 2**31, "temperature_c"),
+        ("temp", -300, "temperature_c"),
+        ("power", 2**32 - 1, "power_mw"),
+        ("util", 255, "utilization"),
+        ("util_mem", 101, "memory_utilization"),
+        ("enc", 2**32 - 1, "encoder_utilization"),
+        ("mem_total", 0, "memory_total"),
+        ("mem_total", -1, "memory_total"),
+        ("mem_used", 25 << 30, "memory_used"),
+        ("clock_sm", 2**31, "clock_sm_mhz"),
+        ("power_limit", 0, "power_limit_mw"),
+        ("fan", 2**32 - 1, "fan_percent"),
+        ("slowdown", 0, "slowdown_c"),
+        ("reasons", -1, "throttle"),
+        ("ecc", "-1 -1 -1 -1", "ecc"),
+        ("remapped", "1 1 2 0", "remapped"),
+        ("remapped", "-1 1 0 0", "remapped"),
+        ("mig", "7 0", "mig"),
+        ("persistence", 9, "persistence"),
+        ("recovery", 2**32 - 1, "recovery_action"),
+        ("sessions", 2**32 - 1, "encoder_sessions"),
+        ("energy", -1, "energy_mj"),
+        ("major", -8, "compute_capability"),
+        ("bus", "nonsense", "pci_bus_id"),
+    ],
+)
+def test_snapshot__nonsense__costs_that_value_alone(nvml, field, value, of_the_sample):
     nvml.gpu(0, A)
-    nvml.set(hang_ms=150)
-    async with HardwareSampler(SystemClock(), every_s=0.05, deadline_s=0.05) as sampler:
-        hanging = await sampler.sample()
-        assert hanging.fault is not None
-        assert hanging.fault.kind is Fault.HANGING
-        nvml.set(hang_ms=0)
-        deadline = time.monotonic() + 20
-        while (await sampler.sample()).fault is not None and time.monotonic() < deadline:
-            await asyncio.sleep(0.05)
-        assert sampler.latest is not None
-        assert [g.uuid for g in sampler.latest.gpus] == [A]
+    sound = read_snapshot(0.0).gpus[0]
+    nvml.gpu(0, A, **{field: value})
+    gpu = read_snapshot(0.0).gpus[0]
+    nothing = "" if of_the_sample == "pci_bus_id" else None
+    assert getattr(gpu, of_the_sample) == nothing
+    also = {"memory_total": {"memory_used": None}}.get(of_the_sample, {})  # used is held against total
+    assert gpu == replace(sound, **{of_the_sample: nothing} | also)
+
+
+@pytest.mark.parametrize("code", [3, 4, 10, 13, 17, 25, 999, 12345])
+@pytest.mark.parametrize(
+    ("call", "of_the_sample"),
+    [
+        ("GetTemperatureV", None),  # the older call is asked then
+        ("GetPowerUsage", "power_mw"),
+        ("GetName", "name"),
+        ("GetMemoryInfo", "memory_total"),
+        ("GetComputeRunningProcesses", "processes"),
+        ("GetFieldValues", "recovery_action"),
+        ("GetPersistenceMode", "persistence"),
+    ],
+)
+def test_snapshot__one_call_fails__costs_that_value_alone(nvml, code, call, of_the_sample):
+    nvml.gpu(0, A, procs="17:5", **{f"error.{call}": code})
+    gpu = read_snapshot(0.0).gpus[0]
+    assert (gpu.uuid, gpu.fault, gpu.utilization, gpu.temperature_c) == (A, None, 5, 45)
+    if of_the_sample is not None:
+        assert not getattr(gpu, of_the_sample)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (1, Fault.OTHER),
+        (4, Fault.NO_PERMISSION),
+        (15, Fault.LOST),
+        (16, Fault.RESET_REQUIRED),
+        (17, Fault.BLOCKED),
+        (999, Fault.OTHER),
+    ],
+)
+def test_snapshot__every_call_fails__is_the_device_s_fault(nvml, code, kind):
+    nvml.gpu(0, A, error=code)
+    (gpu,) = read_snapshot(0.0).gpus
+    assert (gpu.uuid, gpu.fault.kind) == ("", kind)
+
+
+def test_snapshot__name_of_a_megabyte_and_no_text__is_cut_and_printable(nvml):
+    nvml.gpu(0, A, name="N" * 1000)
+    assert set(read_snapshot(0.0).gpus[0].name) == {"N"}
+    assert len(read_snapshot(0.0).gpus[0].name) <= 96
+    nvml.gpu(0, A, name="a\x07b\x1bc")
+    assert read_snapshot(0.0).gpus[0].name == "abc"
+    nvml.gpu(0, A, name="\udcff\udcfe")
+    gpu = read_snapshot(0.0).gpus[0]
+    assert (gpu.name, gpu.fault, gpu.temperature_c) == ("", None, 45)
+
+
+def test_snapshot__count_beyond_reason__devices_that_are_there_are_read(nvml):
+    nvml.gpu(0, A)
+    nvml.gpu(1, B)
+    nvml.set(count=2**32 - 1)
+    assert [gpu.uuid for gpu in read_snapshot(0.0).gpus if gpu.fault is None] == [A, B]
+    assert len(read_snapshot(0.0).gpus) <= 64
+
+
+def test_snapshot__two_devices_of_one_uuid__the_second_is_nobody_s(nvml):
+    nvml.gpu(0, A)
+    nvml.gpu(1, A)
+    first, second = read_snapshot(0.0).gpus
+    assert (first.uuid, first.fault) == (A, None)
+    assert second.uuid == ""
+    assert A in second.fault.text
+
+
+def test_snapshot__more_processes_than_are_told__is_a_device_all_the_same(nvml):
+    nvml.gpu(0, A, procs=",".join(f"{pid}:1" for pid in range(1, 400)))
+    gpu = read_snapshot(0.0).gpus[0]
+    assert (gpu.processes, gpu.fault) == (None, None)
+
+
+OLD_DRIVER = """
+import sys
+from livefleet.hardware import read_snapshot
+(gpu,) = read_snapshot(0.0).gpus
+assert gpu.fault is None, gpu.fault
+assert (gpu.temperature_c, gpu.throttle, gpu.clock_sm_mhz) == (45, 1, 2040), gpu
+"""
+
+NO_LIBRARY = """
+from livefleet.hardware import Fault, read_snapshot
+snapshot = read_snapshot(0.0)
+assert (snapshot.gpus, snapshot.fault.kind) == ((), Fault.NO_LIBRARY), snapshot
+"""
+
+
+def test_snapshot__library_of_an_old_driver__older_calls_are_asked(nvml, tmp_path):
+    nvml.gpu(0, A)
+    library = stub.build(tmp_path, "OLD_DRIVER")
+    subprocess.run(
+        [sys.executable, "-c", OLD_DRIVER], check=True, env=os.environ | {"LD_LIBRARY_PATH": str(library.parent)}
+    )
+
+
+def test_snapshot__no_library__is_no_fault_of_the_agent():
+    subprocess.run([sys.executable, "-c", NO_LIBRARY], check=True, env={"PATH": os.environ["PATH"]})

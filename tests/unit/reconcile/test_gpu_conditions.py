@@ -53,6 +53,15 @@ def test_device_lost__is_false__the_other_stays_true():
     assert conditions[("GpuPresent", B)] == (Status.TRUE, "Present")
 
 
+@pytest.mark.parametrize("others", [(), (GpuSample(1, B, "L4"),)])
+def test_device_faulty__gates_only_where_it_is_the_last(others):
+    sick = GpuSample(0, A, fault=NvmlFault(Fault.RESET_REQUIRED, "wants a reset"))
+    conditions = gpu_conditions(a_snapshot(sick, *others), "all", DriverSettings())
+    (faulty,) = [c for c in conditions if c.subject == A]
+    assert (faulty.gates_ready, faulty.reason) == (not others, "GpuResetRequired")
+    assert "nvidia-smi --gpu-reset" in faulty.message
+
+
 @pytest.mark.parametrize(
     ("minimum", "status"), [("580.65.06", Status.TRUE), ("580.65.7", Status.FALSE), ("575.1", Status.TRUE)]
 )

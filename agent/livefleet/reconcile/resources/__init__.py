@@ -6,6 +6,7 @@ from livefleet.reconcile.resources.departure import DepartureResource, NothingQu
 from livefleet.reconcile.resources.drain import Drainable, DrainResource, DrainTarget, Remaining, intake_with
 from livefleet.reconcile.resources.gas_balance import GasBalanceResource
 from livefleet.reconcile.resources.governance import GovernanceResource
+from livefleet.reconcile.resources.gpu_health import DeviceWork, GpuHealthResource, GpuStanding
 from livefleet.reconcile.resources.gpus import GpuResource
 from livefleet.reconcile.resources.hand_over import HandOverResource
 from livefleet.reconcile.resources.ledger import LedgerResource, ObservedLedger
@@ -23,12 +24,15 @@ __all__ = [
     "SIGNER_REACHABLE",
     "ActiveSetResource",
     "DepartureResource",
+    "DeviceWork",
     "DrainResource",
     "DrainTarget",
     "Drainable",
     "GasBalanceResource",
     "GovernanceResource",
+    "GpuHealthResource",
     "GpuResource",
+    "GpuStanding",
     "HandOverResource",
     "LedgerResource",
     "ModelKeeper",

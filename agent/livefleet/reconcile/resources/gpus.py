@@ -1,6 +1,6 @@
 """Declared GPUs against present ones."""
 
-from livefleet.hardware import HardwareSampler, HardwareSnapshot
+from livefleet.hardware import SIGN_OF_FAULT, HardwareSampler, HardwareSnapshot, sign_row
 from livefleet.hardware.models import Fault
 from livefleet.kernel import Condition, Status
 from livefleet.reconcile.model import Action, Again, Plan
@@ -39,7 +39,11 @@ class GpuResource:
 
 
 def gpu_conditions(snapshot: HardwareSnapshot, declared: GpuSelection, driver: DriverSettings) -> tuple[Condition, ...]:
-    """What declared and present GPUs say together. Pure."""
+    """What declared and present GPUs say together. Pure.
+
+    A GPU that is declared by its UUID and missing keeps the node from being ready; one that is there and faulty only
+    where no other is left.
+    """
     if declared == "none":
         return (_driver(Status.TRUE, "NotDeclared", "no GPU is declared; work runs on the CPU"),)
     named = () if declared == "all" else declared
@@ -62,12 +66,13 @@ def gpu_conditions(snapshot: HardwareSnapshot, declared: GpuSelection, driver: D
         if gpu is None:
             present = ", ".join(g.uuid or f"index {g.index}" for g in snapshot.gpus) or "none"
             conditions.append(_gpu(uuid, Status.FALSE, "Missing", f"declared but not present; present: {present}"))
-    for gpu in snapshot.gpus:
-        if named and gpu.uuid and gpu.uuid not in named:
-            continue  # somebody else's device
+    ours = [gpu for gpu in snapshot.gpus if not (named and gpu.uuid and gpu.uuid not in named)]
+    is_last = all(gpu.fault is not None for gpu in ours)
+    for gpu in ours:
         subject = gpu.uuid or f"index {gpu.index}"
         if gpu.fault is not None:
-            conditions.append(_gpu(subject, Status.FALSE, gpu.fault.kind.value, f"{gpu.fault.text}; reboot the host"))
+            text = f"{gpu.fault.text}; {sign_row(SIGN_OF_FAULT[gpu.fault.kind]).advice}"
+            conditions.append(_gpu(subject, Status.FALSE, gpu.fault.kind.value, text, gates_ready=is_last))
         else:
             memory = "" if gpu.memory_total is None else f", {gpu.memory_total >> 20} MiB"
             conditions.append(_gpu(subject, Status.TRUE, "Present", f"{gpu.name}{memory}"))
@@ -93,5 +98,5 @@ def _driver(status: Status, reason: str, message: str) -> Condition:
     return Condition("GpuDriver", status, reason, message)
 
 
-def _gpu(subject: str, status: Status, reason: str, message: str) -> Condition:
-    return Condition("GpuPresent", status, reason, message, subject=subject)
+def _gpu(subject: str, status: Status, reason: str, message: str, *, gates_ready: bool = True) -> Condition:
+    return Condition("GpuPresent", status, reason, message, subject, gates_ready=gates_ready)
