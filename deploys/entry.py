@@ -15,13 +15,16 @@ from pyinfra.context import host, state
 
 from deploys import steps
 from deploys.decided import decided
+from deploys.drivers import CPU
 from deploys.facts import AgentAnswer, HostFacts, Observed
 from deploys.outcome import Command, Outcome, Reboot, Shell, Upload, refuse
+from deploys.parcel import Parcel
 from deploys.reboot import RebootCommand
 from deploys.release import Platform, Release, ReleaseShop
 from inventory import Target
 from livefleet.kernel import LivefleetError
-from livefleet.spec import CommandOutputs, NodeSpec, Role, masked_urls, node_digest, to_yaml
+from livefleet.monitoring import Program
+from livefleet.spec import CommandOutputs, NodeSpec, Role, extras_of, masked_urls, node_digest, to_yaml
 
 __all__ = ["DECIDED", "NOTES", "Plan", "drain", "plan_site", "remove", "rollback", "shop", "site"]
 
@@ -39,7 +42,10 @@ _PYTHON_OF = {
 }
 
 
-_OF_THE_HOST = (steps.UNIT_PATH, *steps.FIREWALL_PATHS, *steps.MACHINE_PATHS)
+_OF_THE_HOST = (steps.UNIT_PATH, *steps.FIREWALL_PATHS, *steps.MACHINE_PATHS, *steps.DROP_INS)
+
+
+_WITHOUT_FRONT_DOOR = (Role.KEYKEEPER, Role.MONITOR)
 
 
 class Plan:
@@ -69,7 +75,7 @@ def site() -> None:
     """Bring this host to what the spec declares."""
     target: Target = host.data.livefleet
     elsewhere = [other for item in target.to_send for other in item.elsewhere]
-    facts = host.get_fact(HostFacts, **_paths(target.node, elsewhere), _ignore_errors=True)
+    facts = host.get_fact(HostFacts, **_paths(target.node, elsewhere, target.programs), _ignore_errors=True)
     back = str(host.data.get("rollback", default=True)).lower() not in ("false", "no", "0")
     plan = plan_site(target, _seen(facts), shop(), now=time.time(), environ=os.environ, back=back)
     host.connector_data[DECIDED] = decided(
@@ -148,28 +154,33 @@ def plan_site(
     taken: list[tuple[str, Outcome]] = []
     process = steps.ServiceKind.PROCESS
     try:
-        release = None if facts is None else _release(target, facts, maker)
+        release, parcel = (None, None) if facts is None else _release(target, facts, maker)
         secrets = target.secrets(environ, outputs())
+        program_secrets = target.program_secrets(environ, outputs())
     except LivefleetError as error:
         return Plan([("preflight", refuse(str(error)))], process, "")
     locked = None if facts is None else steps.locked_by_another(facts, environ)
     if locked is not None:
         return Plan([("preflight", locked)], process, "")
-    present = facts is not None and release is not None and release.id in facts.releases
     rights = {"sudo": target.sudo, "local": target.local}
-    taken.append(("preflight", steps.preflight(node, facts, now=now, release_present=present, **rights)))
+    by_sudo = target.sudo and not target.local
+    room = None
+    if facts is not None and parcel is not None:
+        room = parcel.room(facts.bundles, local=target.local, by_sudo=by_sudo)
+    taken.append(("preflight", steps.preflight(node, facts, now=now, room=room, **rights)))
     if facts is None or release is None or taken[0][1].refusal:
         return Plan(taken, process, "")
     kind = steps.choose_service(node, facts)
     also = [
         *(["nftables"] if (nft_comes := steps.needs_nft(target.firewall, facts)) else []),
         *([steps.TIME_SERVICE] if steps.needs_time_service(target.machine, node, facts) else []),
+        *steps.missing_packages(target.programs, facts),
     ]
     machine = steps.machine(target.machine, node, facts)
     firewall = steps.firewall(target.firewall, node, facts, local=target.local, nft_comes=nft_comes)
-    unfit = [
-        found.refusal for found in (machine, firewall, steps.fits_secret_place(node, kind, facts)) if found.refusal
-    ]
+    programs = steps.monitoring(target.programs, program_secrets, node, facts)
+    secret_place = steps.fits_secret_place(node, kind, facts)
+    unfit = [found.refusal for found in (machine, firewall, secret_place, programs) if found.refusal]
     if unfit:
         return Plan([("preflight", refuse("; ".join(unfit)))], process, "")
     owner = _owner(node)
@@ -183,17 +194,18 @@ def plan_site(
     # What was seen serving once, and does not now, is not this change's fault.
     due = back and bool(facts.current) and facts.good != stamp
     fails = steps.after_failure(node, kind, opt, owner, deed, back=due)
-    keep = target.release.keep
     elsewhere = [(item.host_path, other) for item in target.to_send for other in item.elsewhere]
+    install = {"local": target.local, "keep": target.release.keep, "bundle": maker.bundle}
     decisions = (
-        ("packages", lambda: steps.packages(facts, nginx=node.role is not Role.KEYKEEPER, also=also)),
+        ("packages", lambda: steps.packages(facts, nginx=node.role not in _WITHOUT_FRONT_DOOR, also=also)),
         ("machine", lambda: machine),
         ("driver", lambda: steps.driver(node, kind, opt, facts, now=now, local=target.local)),
         ("firewall", lambda: firewall),
-        ("agent", lambda: steps.agent(release, opt, facts, local=target.local, keep=keep, bundle=maker.bundle)),
+        ("agent", lambda: Outcome() if parcel is None else steps.agent(parcel, opt, facts, **install)),
         ("config", lambda: steps.config(node, everything, facts, owner, release.id, opt, stamp)),
         ("service", lambda: steps.service(node, kind, stamp, opt, facts, owner, change, when_it_fails=fails)),
         ("leftovers", lambda: steps.leftovers(node, secrets, elsewhere, facts)),
+        ("monitoring", lambda: programs),
     )
     for step, decide in decisions:
         taken.append((step, decide()))
@@ -256,22 +268,30 @@ def _to_pyinfra(command: Command) -> StringCommand | FileUploadCommand:
             return RebootCommand(when, within_s)
 
 
-def _release(target: Target, facts: Observed, maker: ReleaseShop) -> Release:
-    extras = frozenset({"agent", "ai"} if target.node.duties.ai else {"agent"})
+def _release(target: Target, facts: Observed, maker: ReleaseShop) -> tuple[Release, Parcel | None]:
+    """What the host is to run, and how it gets there; None where it is there."""
+    extras = extras_of(target.node)
     own = Platform.own()
     python = ".".join(map(str, facts.python[:2])) or _PYTHON_OF.get((facts.os_id, facts.os_version), own.python)
     if facts.machine not in ("x86_64", "aarch64") or (facts.python and facts.python[:2] < (3, 11)):
-        return maker.release(extras, own)  # preflight says what is wrong with the host
-    return maker.release(extras, Platform(python=python, machine=facts.machine))
+        return maker.release(extras - {"ai"}, own), None  # preflight says what is wrong with the host
+    torch = steps.choose_torch(target.node, facts)
+    if torch is not None and torch.refusal:
+        return maker.release(extras - {"ai"}, own), None  # likewise
+    build = CPU if torch is None else torch.build
+    platform = Platform(python=python, machine=facts.machine)
+    release = maker.release(extras, platform, build, target.release.torch_index_url)
+    if release.id in facts.releases:
+        return release, None
+    return release, maker.parcel(release, target.release, None if torch is None else build)
 
 
-def _paths(node: NodeSpec, elsewhere: Sequence[str] = ()) -> dict[str, object]:
+def _paths(node: NodeSpec, elsewhere: Sequence[str] = (), programs: Sequence[Program] = ()) -> dict[str, object]:
     public = [str(node.paths.node_yaml), f"{_opt(node)}/supervise.py", *(_OF_THE_HOST if node.root == "/" else ())]
-    return {
-        "root": node.root,
-        "public": public,
-        "private": [str(node.paths.resolve(path)) for path in (*_sent_paths(node), *elsewhere)],
-    }
+    public += [f"{program.folder}/{path}" for program in programs for path in program.files]
+    private = [str(node.paths.resolve(path)) for path in (*_sent_paths(node), *elsewhere)]
+    private += [f"{program.folder}/{path}" for program in programs for path in program.secrets]
+    return {"root": node.root, "public": public, "private": private}
 
 
 def _sent_paths(node: NodeSpec) -> list[str]:

@@ -8,7 +8,6 @@ import gzip
 import hashlib
 import io
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -16,49 +15,24 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import uv
+from packaging.specifiers import SpecifierSet
 
 from deploys.closure import closure, read_lock, requirements_of, wheels_by_name
+from deploys.drivers import CPU, TorchBuild
+from deploys.models import Platform, Release, Wheel
 from deploys.own_wheel import content_digest, run_tool, wheel_source
+from deploys.parcel import Parcel, index_of, pack
+from deploys.wheels import read_wheel
 from livefleet import __version__
 from livefleet.kernel import BadInput, OutsideWorld
+from livefleet.spec import ReleaseSettings
 
 __all__ = ["Platform", "Release", "ReleaseShop"]
 
 _MANYLINUX = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_27", "manylinux_2_24", "manylinux_2_17", "manylinux2014")
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """What a host's wheels must fit."""
-
-    python: str  # `3.11`
-    machine: str  # `x86_64`
-
-    @classmethod
-    def own(cls) -> "Platform":
-        """This machine and this Python."""
-        return cls(python=f"{sys.version_info.major}.{sys.version_info.minor}", machine=platform.machine())
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """One installable set, named by content."""
-
-    version: str
-    digest: str  # of what livefleet's wheel installs, and the names of all wheels
-    wheel: Path  # livefleet's own
-    wheels: tuple[Path, ...]  # what it needs
-    installer: Path  # uv's binary for the host's machine
-    bundle_digest: str  # of the names of `wheels` and the installer's version
-
-    @property
-    def id(self) -> str:
-        """Its folder's name on hosts."""
-        return f"{self.version}-{self.digest}"
 
 
 class ReleaseShop:
@@ -72,38 +46,61 @@ class ReleaseShop:
         self._cache = cache
         self._own = own
         self._lock = threading.RLock()
-        self._made: dict[tuple[frozenset[str], Platform], Release] = {}
+        self._made: dict[tuple[frozenset[str], Platform, str], Release] = {}
+        self._looked_into: dict[Path, Wheel] = {}
 
-    def release(self, extras: frozenset[str], target: Platform) -> Release:
-        """The release with these extras for a host of that kind. Raises BadInput or OutsideWorld with what to do."""
+    def release(
+        self,
+        extras: frozenset[str],
+        target: Platform,
+        torch: TorchBuild = CPU,
+        torch_index: str = ReleaseSettings().torch_index_url,
+    ) -> Release:
+        """The release with these extras for a host of that kind. Raises BadInput or OutsideWorld with what to do.
+
+        `torch`: the build of PyTorch, where the extra `ai` is among them; found under `torch_index` if it is not here.
+        """
         with self._lock:
-            key = (extras, target)
+            key = (extras, target, torch.label)
             if key not in self._made:
-                self._made[key] = self._make(extras, target)
+                self._made[key] = self._make(extras, target, torch, index_of(torch_index, torch))
             return self._made[key]
 
-    def bundle(self, release: Release) -> Path:
-        """One tar of the needed wheels and the installer, made when first asked for."""
-        path = self._cache / "bundles" / f"{release.bundle_digest}.tar"
+    def parcel(self, release: Release, settings: ReleaseSettings, torch: TorchBuild | None = None) -> Parcel:
+        """How it comes to a host with these settings. Every wheel is read once, for its hash."""
+        with self._lock:
+            own, *wheels = (self._look_into(path) for path in (release.wheel, *release.wheels))
+        return pack(release, own, tuple(wheels), settings, torch)
+
+    def bundle(self, parcel: Parcel) -> Path:
+        """One tar of the installer and the wheels that travel, made when first asked for."""
+        path = self._cache / "bundles" / f"{parcel.digest}.tar"
         with self._lock:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                _write_tar(path, {**{f"wheels/{w.name}": w for w in release.wheels}, "uv.gz": release.installer})
+                wheels = {f"wheels/{wheel.path.name}": wheel.path for wheel in parcel.sent}
+                _write_tar(path, {**wheels, "uv.gz": parcel.release.installer})
         return path
 
-    def _make(self, extras: frozenset[str], target: Platform) -> Release:
+    def _look_into(self, path: Path) -> Wheel:
+        if path not in self._looked_into:
+            self._looked_into[path] = read_wheel(path)
+        return self._looked_into[path]
+
+    def _make(self, extras: frozenset[str], target: Platform, torch: TorchBuild, torch_index: str) -> Release:
         lock = read_lock(self._source.lock())
         wheel = self._own_wheel()
-        wheels = self._closure(wheel, extras, lock, target)
+        if "torch" in lock:
+            lock["torch"] = f"{lock['torch']}+{torch.label}"
+        wheels = self._closure(wheel, extras, lock, target, torch_index)
         installer, installer_version = self._installer(lock, target)
-        names = [w.name for w in wheels]
         return Release(
             version=__version__,
-            digest=_digest([content_digest(wheel), *names]),
+            digest=_digest([content_digest(wheel), *(w.name for w in wheels)]),
             wheel=wheel,
             wheels=wheels,
             installer=installer,
-            bundle_digest=_digest([installer_version, target.machine, *names]),
+            installer_version=f"{installer_version} {target.machine}",
         )
 
     def _own_wheel(self) -> Path:
@@ -118,26 +115,34 @@ class ReleaseShop:
         return next(folder.glob("*.whl"))
 
     def _closure(
-        self, wheel: Path, extras: frozenset[str], lock: Mapping[str, str], target: Platform
+        self, wheel: Path, extras: frozenset[str], lock: Mapping[str, str], target: Platform, torch_index: str
     ) -> tuple[Path, ...]:
         folder = self._wheel_folder(target)
         roots = requirements_of(wheel)
+        pinned: Mapping[str, SpecifierSet] = {}
         fetched: set[str] = set()
         while True:
-            reached = closure(roots, extras, wheels_by_name(folder, lock), target.python)
-            if not reached.missing:
+            reached = closure(roots, extras, wheels_by_name(folder, lock, pinned), target.python)
+            missing = set(reached.missing)
+            if not missing:
                 return reached.wheels
-            unlocked = [name for name in reached.missing if name not in lock]
-            if unlocked:
+            if reached.pinned != pinned:
+                pinned = reached.pinned
+                continue
+            unknown = sorted(name for name in missing if name not in lock and name not in reached.pinned)
+            if unknown:
                 raise BadInput(
-                    f"requirements.lock lacks {', '.join(unlocked)}; in a checkout write it anew with `./run lock`"
+                    f"requirements.lock lacks {', '.join(unknown)}; in a checkout write it anew with `./run lock`"
                 )
-            if fetched & set(reached.missing):
-                raise OutsideWorld(
-                    f"the package index gave other versions than the lock of {', '.join(reached.missing)}"
-                )
-            self._fetch([f"{name}=={lock[name]}" for name in reached.missing], folder, target)
-            fetched |= set(reached.missing)
+            if fetched & missing:
+                names = ", ".join(sorted(fetched & missing))
+                raise OutsideWorld(f"the package index gave other versions than the lock of {names}")
+            # PyTorch's own index has its builds, and what these pin: CUDA's libraries.
+            of_torch = {name for name in missing if name not in lock} | (missing & {"torch"})
+            self._fetch([f"{name}=={lock[name]}" for name in sorted(missing - of_torch)], folder, target)
+            pins = [f"{n}=={lock[n]}" if n in lock else f"{n}{reached.pinned[n]}" for n in sorted(of_torch)]
+            self._fetch(pins, folder, target, torch_index)
+            fetched |= missing
 
     def _wheel_folder(self, target: Platform) -> Path:
         own = target == self._own
@@ -145,18 +150,22 @@ class ReleaseShop:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _fetch(self, pins: list[str], folder: Path, target: Platform) -> None:
+    def _fetch(self, pins: list[str], folder: Path, target: Platform, also: str | None = None) -> None:
+        """Wheels into the folder; `also`: one more index. A package that has none is built, for this machine alone."""
+        if not pins:
+            return
         pip = [sys.executable, "-m", "pip"]
+        from_where = [] if also is None else [f"--extra-index-url={also}"]
         if target == self._own:
             run_tool(
-                [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), *pins],
+                [*pip, "wheel", "--quiet", "--no-deps", *from_where, "--wheel-dir", str(folder), *pins],
                 f"fetching {', '.join(pins)}",
             )
             return
         platforms = [f"--platform={tag}_{target.machine}" for tag in _MANYLINUX]
         run_tool(
             [
-                *[*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--implementation=cp"],
+                *[*pip, "download", "--quiet", "--no-deps", "--only-binary=:all:", "--implementation=cp", *from_where],
                 *[f"--python-version={target.python}", *platforms, "--dest", str(folder), *pins],
             ],
             f"fetching wheels for Python {target.python} on {target.machine}: {', '.join(pins)}",

@@ -11,18 +11,23 @@ from deploys.drivers.distributions import (
     kernel_flavour,
 )
 from deploys.drivers.families import FAMILIES, Family, at_least, families_of, family_of
+from deploys.drivers.torch_builds import BUILDS, CPU, TORCH, TorchBuild
 
 __all__ = [
     "BRANCHES",
+    "BUILDS",
+    "CPU",
     "DEFAULT_BRANCH",
     "DISTRIBUTIONS",
     "FAMILIES",
     "TOOLKIT",
+    "TORCH",
     "Branch",
     "Distribution",
     "Family",
     "Runtime",
     "Source",
+    "TorchBuild",
     "TrustedRepository",
     "at_least",
     "distribution_of",

@@ -50,22 +50,15 @@ class Runtime:
 
     name: str  # for people
     driver: tuple[int, ...]  # oldest driver version
-    oldest: GpuFamily  # cards that it has code for
 
 
 # NVENC: PyAV 18's FFmpeg is built with Video Codec SDK 13, whose nvenc.c says "570.0 or newer"; NVDEC wants less.
-# PyTorch 2.13 as PyPI has it: CUDA 13.0, which runs on drivers from 580 on and has code from Turing on (PyTorch
-# RELEASE.md, "PyTorch CUDA support matrix"; CUDA 13.0 release notes). Its CUDA 12.6 build runs from 525 on and has
-# code for Maxwell to Hopper.
-_NVENC: Final = Runtime("NVENC by PyAV 18 (Video Codec SDK 13)", (570,), "maxwell")
-_TORCH_CUDA_13: Final = Runtime("PyTorch 2.13 (CUDA 13.0)", (580,), "turing")
-_TORCH_CUDA_12: Final = Runtime("PyTorch 2.13 (CUDA 12.6)", (525,), "maxwell")
+_NVENC: Final = Runtime("NVENC by PyAV 18 (Video Codec SDK 13)", (570,))
 
 
-def runtime_of(*, transcoding: bool, ai: bool, before_turing: bool) -> tuple[Runtime, ...]:
-    """The libraries that a node's duties bring, for cards of the given age."""
-    torch = _TORCH_CUDA_12 if before_turing else _TORCH_CUDA_13
-    return (*([_NVENC] if transcoding else []), *([torch] if ai else []))
+def runtime_of(*, transcoding: bool) -> tuple[Runtime, ...]:
+    """The libraries that a node's duties bring, PyTorch besides: its build is chosen by the driver (`torch_builds`)."""
+    return (_NVENC,) if transcoding else ()
 
 
 def numbers(version: str) -> tuple[int, ...]:

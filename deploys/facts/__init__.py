@@ -3,6 +3,7 @@
 from deploys.facts.agent import AgentAnswer, Answer, parse_answer, probe
 from deploys.facts.driver import DriverFacts, Listener, Offer, Package
 from deploys.facts.host import FileFact, HostFacts, Observed, parse_facts, script
+from deploys.facts.monitoring import ProgramFact
 from deploys.facts.safety import SafetyFacts, Sysctl
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Observed",
     "Offer",
     "Package",
+    "ProgramFact",
     "SafetyFacts",
     "Sysctl",
     "parse_answer",

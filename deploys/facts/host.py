@@ -2,13 +2,14 @@
 
 import base64
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pyinfra.api import FactBase
 
 from deploys.facts.driver import DRIVER_LINES, DriverFacts, Listener, parse_driver, parse_listeners
+from deploys.facts.monitoring import PROGRAM_LINES, ProgramFact, parse_programs, parse_stamps
 from deploys.facts.safety import SAFETY_LINES, SafetyFacts, parse_safety
 
 __all__ = ["FileFact", "HostFacts", "Observed", "parse_facts", "script"]
@@ -40,6 +41,8 @@ class Observed:
     python: tuple[int, ...] = ()  # () when there is none
     clock: int = 0  # unix seconds
     disk_free_kib: int = 0  # where releases go
+    temporary_free_kib: int = 0  # in /tmp
+    temporary_apart: bool = False  # /tmp is another disk than releases'
     nginx: bool = False
     apt: bool = False
     sudo: bool = False  # `sudo -n` works, or this is root already
@@ -65,12 +68,15 @@ class Observed:
     active: bool = False  # the service runs
     enabled: bool = False  # systemd starts it at boot
     files: dict[str, FileFact] = field(default_factory=dict)
+    programs: Mapping[str, ProgramFact] = field(default_factory=dict)  # of monitoring, installed ones, by unit
+    stamps: Mapping[str, tuple[str, str]] = field(default_factory=dict)  # what each was started with, and has read
 
 
 def script(root: str, public: Sequence[str], private: Sequence[str]) -> str:
     """The shell text that prints `name=value` lines about a host; of `private` files only mode, owner and digest."""
     folder = Path(__file__).parent.parent / "files"
-    body = "".join((folder / name).read_text() for name in ("observe_driver.sh", "observe_safety.sh", "observe.sh"))
+    names = ("observe_driver.sh", "observe_safety.sh", "observe_monitoring.sh", "observe.sh")
+    body = "".join((folder / name).read_text() for name in names)
     return f"root={shlex.quote(root)}\npublic={len(public)}\nset -- {shlex.join([*public, *private])}\n{body}"
 
 
@@ -80,7 +86,7 @@ def parse_facts(lines: Sequence[str]) -> Observed | None:
         return None
     single: dict[str, str] = {}
     own = ("nvidia_pci", "nvidia_gpu", "releases", "bundles", "file", "text", "listener")
-    many: dict[str, list[str]] = {name: [] for name in (*own, *DRIVER_LINES, *SAFETY_LINES)}
+    many: dict[str, list[str]] = {name: [] for name in (*own, *DRIVER_LINES, *SAFETY_LINES, *PROGRAM_LINES)}
     for line in lines:
         name, _, value = line.partition("=")
         if name in many:
@@ -103,6 +109,8 @@ def parse_facts(lines: Sequence[str]) -> Observed | None:
         python=tuple(int(part) for part in single.get("python", "").split()),
         clock=int(single.get("clock", "0")),
         disk_free_kib=int(single.get("disk_free_kib") or 0),
+        temporary_free_kib=int(single.get("temporary_free_kib") or 0),
+        temporary_apart="temporary_apart" in single,
         nginx="nginx" in single,
         apt="apt" in single,
         sudo="sudo" in single,
@@ -128,6 +136,8 @@ def parse_facts(lines: Sequence[str]) -> Observed | None:
         active="active" in single,
         enabled="enabled" in single,
         files=files,
+        programs=parse_programs(many["program"]),
+        stamps=parse_stamps(many["program_stamp"]),
     )
 
 

@@ -11,13 +11,14 @@ from deploys.steps.switch import clear_away, stage
 from livefleet.kernel import BadInput
 from livefleet.spec import CREDENTIALS, NodeSpec, parse_node
 
-__all__ = ["SERVICE_USER", "config", "node_files"]
+__all__ = ["MAKE_USER", "SERVICE_USER", "config", "node_files"]
 
 SERVICE_USER = "livefleet"
-_MAKE_USER = (
+MAKE_USER = (
     f"id -u {SERVICE_USER} >/dev/null 2>&1 || useradd --system --user-group --no-create-home"
     f" --home-dir /var/lib/livefleet --shell /usr/sbin/nologin {SERVICE_USER}"
 )
+"""A shell line that makes the service's user where there is none."""
 
 
 def node_files(node: NodeSpec, yaml: str, secrets: Mapping[str, bytes], owner: str | None) -> tuple[HostFile, ...]:
@@ -55,7 +56,7 @@ def config(
     shared = shlex.join([str(node.paths.config), str(node.paths.log)])
     staged, stdin = stage(changed, _to_keep(node, files, facts), release_id, stamp, opt)
     lines = [
-        *([_MAKE_USER] if owner else []),
+        *([MAKE_USER] if owner else []),
         "umask 022",
         f"mkdir -p {shared} {private}",
         f"chmod 700 {private}",

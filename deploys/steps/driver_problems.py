@@ -3,7 +3,7 @@
 from deploys.drivers import BRANCHES, DEFAULT_BRANCH, at_least, families_of, family_of, numbers, runtime_of
 from deploys.facts import Observed
 from deploys.steps.driver_wish import Wish, change_due, wish_of
-from livefleet.spec import NodeSpec
+from livefleet.spec import NodeSpec, card_of, card_problems
 
 __all__ = ["driver_problems"]
 
@@ -15,9 +15,10 @@ _DISTRIBUTIONS = ("Debian", "Ubuntu")
 def driver_problems(node: NodeSpec, facts: Observed, *, local: bool = False) -> list[str]:
     """Every reason, each with what to do. `local`: the host is the machine that the deploy runs on."""
     settings = node.driver
+    wrong = _wrong_cards(node, facts)
     if not facts.nvidia_pci:
-        return []
-    problems = _cards(node, facts)
+        return wrong
+    problems = [*(wrong or _families(node, facts)), *_encoders(node, facts)]
     if not settings.install:
         return [*problems, *_runtime(node, facts, facts.nvidia_loaded)]
     wish = wish_of(settings, facts)
@@ -32,25 +33,41 @@ def driver_problems(node: NodeSpec, facts: Observed, *, local: bool = False) -> 
     return [*problems, *_runtime(node, facts, wish.version or str(wish.branch)), *_host(node, facts, wish, local=local)]
 
 
-def _cards(node: NodeSpec, facts: Observed) -> list[str]:
-    found = families_of(facts.nvidia_pci)
-    problems = []
+def _wrong_cards(node: NodeSpec, facts: Observed) -> list[str]:
+    """Cards that the node is to use and that are none of those it is declared for."""
+    if node.gpus == "none":
+        return []
+    if isinstance(node.gpus, tuple) and any(uuid in node.gpus for uuid, _ in facts.nvidia_gpus):
+        return list(card_problems(node.cards, [model for uuid, model in facts.nvidia_gpus if uuid in node.gpus]))
+    named = [model for _, model in facts.nvidia_gpus if card_of(model) is not None]
+    return list(card_problems(node.cards, named if len(named) == len(facts.nvidia_pci) else facts.nvidia_pci))
+
+
+def _families(node: NodeSpec, facts: Observed) -> list[str]:
     wanted = node.driver.families
-    wrong = [family.name for family in found if wanted and family.name not in wanted]
-    if wrong:
-        profile = f"profile {node.profile}" if node.profile else "`driver: {families: ...}`"
-        problems.append(
+    wrong = [family.name for family in families_of(facts.nvidia_pci) if wanted and family.name not in wanted]
+    if not wrong:
+        return []
+    profile = f"profile {node.profile}" if node.profile else "`driver: {families: ...}`"
+    return [
+        (
             f"the host has {', '.join(wrong)} cards, and {profile} is for {', '.join(wanted)}:"
             " give the host the profile of its cards"
         )
+    ]
+
+
+def _encoders(node: NodeSpec, facts: Observed) -> list[str]:
     cards = [family for device in facts.nvidia_pci if (family := family_of(device)) is not None]
     if node.duties.transcoding and node.gpus != "none" and cards and not any(card.encoder for card in cards):
-        problems.append(
-            "its cards have no encoder (A30, A100, H100, H200, B200 and the like): take the duty `transcoding` off,"
-            " or set"
-            " `gpus: none` to transcode on the CPU"
-        )
-    return problems
+        return [
+            (
+                "its cards have no encoder (A30, A100, H100, H200, B200 and the like): take the duty `transcoding` off,"
+                " or set"
+                " `gpus: none` to transcode on the CPU"
+            )
+        ]
+    return []
 
 
 def _pairing(wish: Wish) -> list[str]:
@@ -86,13 +103,11 @@ def _runtime(node: NodeSpec, facts: Observed, version: str) -> list[str]:
     families = families_of(facts.nvidia_pci)
     if node.gpus == "none" or not version or not families:
         return []
-    before_turing = not at_least(families[0].name, "turing")
-    transcoding, ai = node.duties.transcoding is not None, node.duties.ai is not None
     return [
         f"{runtime.name} needs driver {'.'.join(map(str, runtime.driver))} or newer, and {version} is"
         f" {'what the host has' if version == facts.nvidia_loaded else 'declared'};"
         f" use `driver: {{branch: {DEFAULT_BRANCH}}}`"
-        for runtime in runtime_of(transcoding=transcoding, ai=ai, before_turing=before_turing)
+        for runtime in runtime_of(transcoding=node.duties.transcoding is not None)
         if numbers(version) < runtime.driver
     ]
 

@@ -14,7 +14,15 @@ from deploys.outcome import Outcome, refuse, sh
 from deploys.steps.files import HostFile, changed_files, difference, put_script
 from livefleet.spec import FirewallSettings, NodeSpec, OpenPort, Role
 
-__all__ = ["FIREWALL_PATHS", "firewall", "forget_firewall", "needs_nft", "render_firewall", "ssh_ports"]
+__all__ = [
+    "FIREWALL_PATHS",
+    "firewall",
+    "firewall_files",
+    "forget_firewall",
+    "needs_nft",
+    "render_firewall",
+    "ssh_ports",
+]
 
 RULES_PATH: Final = "/etc/livefleet/firewall.nft"
 UNIT_PATH: Final = "/etc/systemd/system/livefleet-firewall.service"
@@ -50,8 +58,7 @@ def firewall(
             "it cannot be told which port ssh comes in by, and a firewall could lock you out: run `sshd -T` on the host"
             " to see why it does not say its port, or write `firewall: none`"
         )
-    rules = HostFile(RULES_PATH, render_firewall(settings, node, ports).encode(), 0o644, None, secret=False)
-    unit = HostFile(UNIT_PATH, _UNIT.read_bytes(), 0o644, None, secret=False)
+    rules, unit = firewall_files(settings, node, ports)
     changed = changed_files((rules, unit), facts)
     safety = facts.safety
     is_loaded = bool(safety.firewall_now) and safety.firewall_now == safety.firewall_loaded
@@ -72,6 +79,12 @@ def firewall(
     if not changed and not is_loaded:
         notes.insert(0, "the table is not as it was loaded: load it again")
     return Outcome(commands=(sh(lines, stdin=stdin),), notes=tuple(notes), diff=difference(changed, facts))
+
+
+def firewall_files(settings: FirewallSettings, node: NodeSpec, ports: tuple[int, ...]) -> tuple[HostFile, HostFile]:
+    """The rules and the unit that loads them at each boot. `ports`: those that ssh comes in by."""
+    rules = HostFile(RULES_PATH, render_firewall(settings, node, ports).encode(), 0o644, None, secret=False)
+    return rules, HostFile(UNIT_PATH, _UNIT.read_bytes(), 0o644, None, secret=False)
 
 
 def forget_firewall() -> list[str]:
@@ -119,8 +132,10 @@ def _rules(settings: FirewallSettings, node: NodeSpec, ports: tuple[int, ...]) -
         yield f"tcp dport {{ {', '.join(map(str, ports))} }} accept # ssh"
     if (door := _front_door(node)) is not None:
         yield f"tcp dport {door} accept # front door"
-    if (admin := _admin_port(node)) is not None:
-        yield from _from(settings.monitors, f"tcp dport {admin} accept # admin port") if settings.monitors else ()
+    if (pushed := _push_port(node)) is not None:
+        yield f"tcp dport {pushed} accept # hosts that push"
+    for port, name in _monitors_ports(node):
+        yield from _from(settings.monitors, f"tcp dport {port} accept # {name}") if settings.monitors else ()
     for opened in settings.ports:
         yield from _opened(opened)
     yield 'counter comment "dropped"'
@@ -149,16 +164,34 @@ def _front_door(node: NodeSpec) -> int | None:
     return None if host.startswith(_LOOPBACK) else int(port)
 
 
-def _admin_port(node: NodeSpec) -> int | None:
-    host, _, port = node.monitoring.admin_listen.rpartition(":")
+def _push_port(node: NodeSpec) -> int | None:
+    """Of a monitor's door, which hosts from anywhere come to."""
+    if node.role is not Role.MONITOR or node.monitor is None or node.monitor.listen is None:
+        return None
+    return _port(node.monitor.listen)
+
+
+def _monitors_ports(node: NodeSpec) -> Iterator[tuple[int, str]]:
+    """What monitors ask, with its name."""
+    if (admin := _port(node.monitoring.admin_listen)) is not None:
+        yield admin, "admin port"
+    if node.monitoring.scrape is not None and (door := _port(node.monitoring.scrape.listen)) is not None:
+        yield door, "scrape door"
+
+
+def _port(listen: str) -> int | None:
+    host, _, port = listen.rpartition(":")
     return None if host.startswith(_LOOPBACK) else int(port)
 
 
 def _what_comes_in(settings: FirewallSettings, node: NodeSpec, ports: tuple[int, ...]) -> str:
     listed = [f"ssh ({', '.join(map(str, ports))})"] if ports else []
     listed += [f"the front door ({door})"] if (door := _front_door(node)) is not None else []
-    if (admin := _admin_port(node)) is not None and settings.monitors:
-        listed.append(f"the admin port ({admin}) from {', '.join(settings.monitors)}")
+    if (pushed := _push_port(node)) is not None:
+        listed.append(f"hosts that push ({pushed})")
+    if settings.monitors:
+        for port, name in _monitors_ports(node):
+            listed.append(f"the {name} ({port}) from {', '.join(settings.monitors)}")
     listed += [f"{opened.protocol} {opened.port}" for opened in settings.ports]
     return f"let in {', '.join(listed) or 'nothing'} and nothing else"
 

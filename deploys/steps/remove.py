@@ -6,6 +6,7 @@ from deploys.facts import Observed
 from deploys.outcome import Outcome, refuse, sh
 from deploys.steps.firewall import forget_firewall
 from deploys.steps.machine import forget_machine
+from deploys.steps.monitoring import forget_programs
 from deploys.steps.secret_place import sealed_path
 from deploys.steps.service import supervisor_command
 from deploys.steps.unit import UNIT_PATH
@@ -33,6 +34,7 @@ def remove(node: NodeSpec, opt: str, facts: Observed | None, *, purge: bool, pre
             "systemctl daemon-reload; fi",
             *forget_firewall(),
             *forget_machine(),
+            *forget_programs(),
             *([f"rm -f {sealed_path('')}*"] if purge else []),
         ]
     lines.append(f"rm -rf {' '.join(shlex.quote(path) for path in gone)}")

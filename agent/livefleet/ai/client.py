@@ -8,9 +8,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
-import aiohttp
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
@@ -23,7 +22,13 @@ from livefleet.ai.result_frames import CONTENT_TYPE, of_frames
 from livefleet.ai.runner_memory import RunnerMemory
 from livefleet.ai.settings import KEEP_CONNECTIONS_S
 from livefleet.ai.watch import RunnerHealth
+from livefleet.kernel.late import late
 from livefleet.spec import Pipeline
+
+if TYPE_CHECKING:
+    import aiohttp
+else:
+    aiohttp = late("aiohttp")  # only nodes that serve models use it, and 9 MB of memory are 9 MB
 
 __all__ = ["RunnerClient"]
 
@@ -146,7 +151,7 @@ class RunnerClient:
             content = await reply.read()
         return content if 200 <= reply.status < 300 else None
 
-    def _ask(self, job: AiJob) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+    def _ask(self, job: AiJob) -> "AbstractAsyncContextManager[aiohttp.ClientResponse]":
         kind = kind_of(job.pipeline)
         timeout = self._timeout(self._request_limit_s)
         if kind.upload is None:
@@ -162,11 +167,11 @@ class RunnerClient:
         return self._http.post(job.pipeline, data=form, timeout=timeout, allow_redirects=False)
 
     @property
-    def _http(self) -> aiohttp.ClientSession:
+    def _http(self) -> "aiohttp.ClientSession":
         assert self._session is not None
         return self._session
 
-    def _timeout(self, read_s: float) -> aiohttp.ClientTimeout:
+    def _timeout(self, read_s: float) -> "aiohttp.ClientTimeout":
         return aiohttp.ClientTimeout(total=None, sock_connect=self._health_timeout_s, sock_read=read_s)
 
     def _chunk(self, data: bytes) -> Mapping[str, Any]:
@@ -208,17 +213,17 @@ class RunnerClient:
 _SILENT = RunnerHealth.SILENT
 
 
-def _kept(socket: Path) -> aiohttp.UnixConnector:
+def _kept(socket: Path) -> "aiohttp.UnixConnector":
     return aiohttp.UnixConnector(str(socket), limit=0, keepalive_timeout=KEEP_CONNECTIONS_S)
 
 
-def _single(url: str) -> aiohttp.TCPConnector:
+def _single(url: str) -> "aiohttp.TCPConnector":
     """The authorities are the host's own, where an operator puts that of his own network."""
     is_tls = url.startswith("https:")
     return aiohttp.TCPConnector(limit=0, force_close=True, ssl=ssl.create_default_context() if is_tls else True)
 
 
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+async def _lines(content: "aiohttp.StreamReader") -> AsyncIterator[bytes]:
     """Raises RunnerRefused for one that does not end."""
     rest = b""
     async for piece in content.iter_any():

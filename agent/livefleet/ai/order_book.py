@@ -29,17 +29,20 @@ class OrderSnapshot:
 
 
 class OrderBook:
-    """The request that one model follows at present, if there is one."""
+    """The request that one model follows at present, if there is one, and whether its GPU may work at all."""
 
     def __init__(self) -> None:
         self.order: ModelOrder | None = None
+        self.aside = ""
+        """Why its GPU gets no work; empty while it does. It comes before any request."""
+
         self._state = OrderState.DONE
         self._text = ""
 
     @property
     def is_put_away(self) -> bool:
         """Whether it shall not be offered."""
-        return self.order is not None and self.order.wish is ModelWish.UNLOAD
+        return bool(self.aside) or (self.order is not None and self.order.wish is ModelWish.UNLOAD)
 
     def takes(self, order: ModelOrder | None) -> bool:
         """Follow `order` from now on; whether that is news."""

@@ -1,10 +1,13 @@
 """All models of a node: one runner a placement, places and memory counted here."""
 
 import asyncio
+import itertools
+import logging
 import os
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +24,7 @@ from livefleet.ai.model_records import ModelRecords
 from livefleet.ai.ollama import OllamaModel, is_ollama
 from livefleet.ai.pool_snapshot import PoolSnapshot
 from livefleet.ai.proof import PROOF_EVERY_S
+from livefleet.ai.residency import claim_of
 from livefleet.ai.runner_start import RunnerStart
 from livefleet.ai.served import Served
 from livefleet.ai.warm_model import SourceOf, WarmModel
@@ -31,17 +35,21 @@ from livefleet.spec import ModelOrder, Pipeline
 
 __all__ = ["COLD_PATIENCE_S", "AiPool", "Reservation"]
 
+log = logging.getLogger(__name__)
+
 COLD_PATIENCE_S = 30.0
 """How long a request may wait for a cold model where nothing else is declared."""
 
+_LOOK_S = 0.1  # at what a model that leaves has still to do
 _LONGEST_SOCKET_PATH = 107  # bytes in sockaddr_un, less the closing zero
 
 
 class Reservation:
     """A place for one request on one runner, held until the block that reserved it ends."""
 
-    def __init__(self, account: ModelAccount) -> None:
+    def __init__(self, account: ModelAccount, served: Served) -> None:
         self._account = account
+        self._served = served
 
     async def run(self, job: AiJob) -> AiResult:
         """Have it done. Raises RunnerRefused with the text for gateways, NoCapacity where memory lacks.
@@ -49,12 +57,12 @@ class Reservation:
         Cancelling stops the computing.
         """
         with self._account.counted(job):
-            return await self._account.served.run_job(job)
+            return await self._served.run_job(job)
 
     async def stream(self, job: AiJob) -> AsyncGenerator[Mapping[str, Any], None]:
         """Its answer in chunks. Raises as `run`; closing it stops the computing."""
         with self._account.counted(job):
-            async with aclosing(self._account.served.stream_job(job)) as chunks:
+            async with aclosing(self._served.stream_job(job)) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
@@ -135,20 +143,27 @@ class AiPool:
                 proof_every_s=proof_every_s,
             )
 
-        self._accounts = [account(*numbered) for numbered in enumerate(placements)]
-        self._tasks: list[asyncio.Task[None]] = []
+        self._numbers = itertools.count()
+        self._served_for: Callable[[Placement], Served] = lambda placement: served(next(self._numbers), placement)
+        self._accounts = [account(next(self._numbers), placement) for placement in placements]
+        self._group: asyncio.TaskGroup | None = None
+        self._tasks: dict[Served, asyncio.Task[None]] = {}
+        self._leaving: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._report()
         group = await self._stack.enter_async_context(asyncio.TaskGroup())
-        self._tasks = [group.create_task(model.run(), name=model.placement.entry.model_id) for model in self._models]
+        self._group = group
+        for model in self._models:
+            self._keep(model)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for task in self._tasks:
+        self._group = None
+        for task in (*self._tasks.values(), *self._leaving):
             task.cancel()
         # An error of the block is its own, none of the group's.
         await self._stack.__aexit__(None, None, None)
@@ -166,6 +181,28 @@ class AiPool:
         for account in self._accounts:
             entry = account.served.placement.entry
             account.follow(next((order for order in orders if order.is_of(entry.pipeline, entry.model_id)), None))
+
+    def avoid(self, aside: Mapping[str, str], others: Collection[str]) -> None:
+        """Run nothing on the GPUs `aside` (UUID to why) from now on, and on all others again.
+
+        A model that was not declared for that very GPU goes to one of `others` that has room for it; else it waits for
+        its own. Its jobs go on where they are. Saying it again changes nothing.
+        """
+        for account in self._accounts:
+            model = account.served
+            if not isinstance(model, WarmModel):
+                continue
+            why = aside.get(model.placement.device, "")
+            device = self._other_device(model, others) if why else None
+            if device is None:
+                model.keep_away(why)
+            else:
+                self._move(account, model, device, why)
+
+    @property
+    def placements(self) -> tuple[Placement, ...]:
+        """Where each model is for now."""
+        return tuple(model.placement for model in self._models)
 
     def runner_pids(self) -> dict[str, tuple[int, ...]]:
         """Processes by model id, for /status."""
@@ -197,11 +234,12 @@ class AiPool:
             views = [account.served.view() for account in asked]
             raise NoCapacity(model_id, "; ".join(f"{v.state}, {v.in_use} of {v.capacity} in use" for v in views))
         best.admit()
-        best.served.in_use += 1
+        served = best.served  # where its place is, also when the model moves to another GPU meanwhile
+        served.in_use += 1
         try:
-            yield Reservation(best)
+            yield Reservation(best, served)
         finally:
-            best.served.in_use -= 1
+            served.in_use -= 1
 
     async def run(self, job: AiJob) -> AiResult:
         """Reserve and do. Raises NoCapacity, RunnerRefused; both carry the wire's text and status."""
@@ -211,6 +249,41 @@ class AiPool:
     @property
     def _models(self) -> list[Served]:
         return [account.served for account in self._accounts]
+
+    def _keep(self, model: Served) -> None:
+        assert self._group is not None
+        self._tasks[model] = self._group.create_task(model.run(), name=model.placement.entry.model_id)
+
+    def _other_device(self, model: WarmModel, others: Collection[str]) -> str | None:
+        """The one with the most room, of those where the model would fit."""
+        entry, claim = model.placement.entry, claim_of(model.placement)
+        if entry.device != "auto":
+            return None
+        need = model.need.amount or 1
+        fitting = [
+            device
+            for device in others
+            if self._ledger.could(device, entry.model_id, need, claim=claim, priority=entry.priority)
+        ]
+        return max(fitting, key=lambda device: self._ledger.free(device, claim) or 0, default=None)
+
+    def _move(self, account: ModelAccount, old: WarmModel, device: str, why: str) -> None:
+        new = self._served_for(replace(old.placement, device=device))
+        assert isinstance(new, WarmModel)
+        log.info("ai.model_moved", extra={"model": old.placement.entry.model_id, "to": device, "why": why})
+        new.follow(old.orders.order)
+        account.served = new
+        old.keep_away(why)
+        if self._group is not None:
+            self._keep(new)
+            self._leaving.append(self._group.create_task(self._see_out(old), name="model-leaves"))
+        self._report()
+
+    async def _see_out(self, old: WarmModel) -> None:
+        """Until its last job is done and its process has ended."""
+        while not old.is_over:  # noqa: ASYNC110 -- places are counted by others
+            await asyncio.sleep(_LOOK_S)
+        self._tasks.pop(old).cancel()
 
     def _report(self) -> None:
         for condition in conditions(model.view() for model in self._models):

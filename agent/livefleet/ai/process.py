@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _BURIAL_S = 5.0  # after SIGKILL; one that a driver holds on to may take for ever
 _KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(256 << 20)}
-"""For glibc: tensors of the next step come from what the last one gave back. Else each step of a model on the CPU has the
-kernel give and clear its pages anew, which costs a small picture 5 to 10 % of its time. The process keeps up to 256 MiB."""
+"""For glibc: tensors of the next step come from what the last one gave back. Else the kernel gives and clears pages for
+each step of a model on the CPU, 5 to 10 % of a small picture's time. The process keeps up to 256 MiB."""
 _PASSED_ON = (
     "HOME", "HTTPS_PROXY", "HTTP_PROXY", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "NO_PROXY", "PATH", "SSL_CERT_FILE",
     "TMPDIR", "HF_ENDPOINT", "HF_HOME", "HF_TOKEN",

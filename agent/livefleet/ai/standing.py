@@ -9,7 +9,7 @@ __all__ = ["Standing"]
 
 
 class Standing:
-    """One model's. A fault stands until the model answers; an operator who puts the model away has the last word.
+    """One model's. A fault stands until the model answers; who puts the model away has the last word.
 
     `on_change` is called at once, whenever something is said.
     """
@@ -43,13 +43,15 @@ class Standing:
         self.is_now(state, reason, message)
 
     def is_put_away(self, *, is_busy: bool) -> None:
-        """An operator has unloaded it. `is_busy`: its last jobs go on."""
-        order = self._orders.order
-        assert order is not None
+        """An operator has unloaded it, or its GPU gets no work. `is_busy`: its last jobs go on."""
+        order, rest = self._orders.order, "; its last jobs end" if is_busy else ""
         self._fault = None
+        if self._orders.aside:
+            self._say(RunnerState.UNLOADED, "GpuSetAside", f"its GPU gets no work ({self._orders.aside}){rest}")
+            return
+        assert order is not None
         why = f" ({order.reason})" if order.reason else ""
         until = "the agent starts anew, or " if order.incarnation is not None else ""
-        rest = "; its last jobs end" if is_busy else ""
         self._say(
             RunnerState.UNLOADED, "Unloaded", f"unloaded by request{why}, until {until}`livefleet models load`{rest}"
         )

@@ -167,15 +167,31 @@ class WarmModel:
         takes that back, and begins at once.
         """
         was_away = self.orders.is_put_away
-        if not self.orders.takes(order):
-            return
+        if self.orders.takes(order):
+            self._turns(was_away=was_away, is_asked=order is not None and order.wish is ModelWish.LOAD)
+
+    def keep_away(self, why: str) -> None:
+        """Its GPU gets no work, and this says why; empty: it does again. Saying it again changes nothing.
+
+        It is out of what is offered at once. Its jobs go on to their end, and then its process ends.
+        """
+        was_away = self.orders.is_put_away
+        if why != self.orders.aside:
+            self.orders.aside = why
+            self._turns(was_away=was_away, is_asked=False)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is kept away, and no job and no process of it is left."""
+        return self.orders.is_put_away and not self._is_busy() and self._process is None
+
+    def _turns(self, *, was_away: bool, is_asked: bool) -> None:
         if self.orders.is_put_away:
             self._demand.drop()
             if self._live is not None:
                 self._live.stop_proving()
             self._standing.is_put_away(is_busy=self._is_busy())
         else:
-            is_asked = order is not None and order.wish is ModelWish.LOAD
             if was_away:
                 self._is_back()
             if self.state is RunnerState.READY:

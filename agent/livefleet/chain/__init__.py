@@ -1,6 +1,5 @@
 """Everything that speaks to an Ethereum node, and the signatures that the protocol is made of."""
 
-import livefleet.chain.stack  # noqa: F401 -- for what it does
 from livefleet.chain.account import LocalSigner, MessageSigner, Signer
 from livefleet.chain.activation import ActivationDuty
 from livefleet.chain.broadcast import Sent, broadcast, contract_names, prepare

@@ -7,11 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
-from eth_abi.abi import decode, encode
-from eth_abi.exceptions import DecodingError
-
 from livefleet.chain.errors import NodeError
 from livefleet.chain.signature import checksum_address, keccak256
+from livefleet.chain.stack import eth_abi
 
 __all__ = ["Event", "Function", "to_raw"]
 
@@ -51,13 +49,13 @@ class Function:
 
     def encode(self, *values: Any) -> bytes:
         """Calldata. Addresses go as 0x text, bytes as bytes, tuples as tuples."""
-        return self.selector + encode(list(self.inputs), list(values))
+        return self.selector + eth_abi.abi.encode(list(self.inputs), list(values))
 
     def decode(self, data: bytes) -> tuple[Any, ...]:
         """The returned values; addresses checksummed. Raises NodeError where the data does not fit."""
         try:
-            values = decode(list(self.outputs), data)
-        except DecodingError as error:
+            values = eth_abi.abi.decode(list(self.outputs), data)
+        except eth_abi.exceptions.DecodingError as error:
             raise NodeError(f"{self.name}: an answer of {len(data)} bytes is no ({','.join(self.outputs)})") from error
         return tuple(_tidy(kind, value) for kind, value in zip(self.outputs, values, strict=True))
 
@@ -95,10 +93,11 @@ class Event:
 
     def decode(self, topics: tuple[bytes, ...], data: bytes) -> tuple[Any, ...]:
         """The event's values in the order of its declaration."""
-        plain = iter(decode([kind for kind, is_indexed in self.inputs if not is_indexed], data))
+        plain = iter(eth_abi.abi.decode([kind for kind, is_indexed in self.inputs if not is_indexed], data))
         raw = iter(topics[1:])
         return tuple(
-            _tidy(kind, decode([kind], next(raw))[0] if is_indexed else next(plain)) for kind, is_indexed in self.inputs
+            _tidy(kind, eth_abi.abi.decode([kind], next(raw))[0] if is_indexed else next(plain))
+            for kind, is_indexed in self.inputs
         )
 
 

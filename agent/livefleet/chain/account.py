@@ -2,11 +2,8 @@
 
 from typing import Any, Protocol
 
-from coincurve import PrivateKey
-from eth_account import Account
-from eth_account.signers.local import LocalAccount
-
 from livefleet.chain.signature import checksum_address, keccak256, sign_hash
+from livefleet.chain.stack import coincurve, eth_account
 from livefleet.kernel import Address
 
 __all__ = ["LocalSigner", "MessageSigner", "Signer"]
@@ -46,8 +43,8 @@ class LocalSigner:
     """A key in this process's memory. Prints masked."""
 
     def __init__(self, secret: bytes) -> None:
-        self._key = PrivateKey(secret)
-        self._account: LocalAccount = Account.from_key(secret)
+        self._key = coincurve.PrivateKey(secret)
+        self._account = eth_account.Account.from_key(secret)
         self.address: Address = checksum_address(keccak256(self._key.public_key.format(compressed=False)[1:])[12:])
 
     def __repr__(self) -> str:

@@ -6,10 +6,8 @@ Source: EIP-2718, EIP-1559.
 from dataclasses import dataclass
 from typing import Any
 
-import rlp
-from rlp.exceptions import RLPException
-
 from livefleet.chain.signature import checksum_address, keccak256, recover_signer
+from livefleet.chain.stack import rlp
 from livefleet.kernel import Address, BadInput, Wei
 
 __all__ = ["SignedTransaction", "parse_signed", "signed_bytes", "unsigned_bytes"]
@@ -49,7 +47,7 @@ def parse_signed(raw: bytes) -> SignedTransaction:
     """Read a raw transaction and recover its sender. Raises BadInput where it is no signed EIP-1559 transaction."""
     try:
         items = rlp.decode(raw[1:]) if raw[:1] == _TYPE else []
-    except RLPException as error:
+    except rlp.exceptions.RLPException as error:
         raise BadInput(f"is no signed EIP-1559 transaction: {error}") from error
     if len(items) != _FIELDS + 3 or any(isinstance(item, list) for item in (*items[:8], *items[9:])):
         raise BadInput("is no signed EIP-1559 transaction: it has other fields")

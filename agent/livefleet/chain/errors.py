@@ -20,9 +20,7 @@ LivefleetError
 
 from typing import Any
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
+from livefleet.chain.stack import eth_abi
 from livefleet.kernel import LivefleetError, Terminal, Transient
 
 __all__ = [
@@ -149,6 +147,6 @@ def revert_reason(data: bytes, message: str = "") -> str:
 
 def _decoded(kind: str, body: bytes) -> Any:
     try:
-        return decode([kind], body)[0]
-    except DecodingError as error:
+        return eth_abi.abi.decode([kind], body)[0]
+    except eth_abi.exceptions.DecodingError as error:
         raise NodeError(f"revert data that is no {kind}: 0x{body.hex()}") from error

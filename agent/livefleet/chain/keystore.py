@@ -9,14 +9,15 @@ import os
 import secrets
 import stat
 from pathlib import Path
-from typing import Any
-
-from eth_account import Account
-from eth_keyfile.keyfile import KDFType
+from typing import TYPE_CHECKING, Any
 
 from livefleet.chain.account import LocalSigner
 from livefleet.chain.signature import checksum_address
+from livefleet.chain.stack import eth_account
 from livefleet.kernel import Address, BadInput
+
+if TYPE_CHECKING:
+    from eth_keyfile.keyfile import KDFType
 
 __all__ = ["KeyFile", "load_key", "make_keystore", "read_key_file"]
 
@@ -71,7 +72,7 @@ class KeyFile:
         if passphrase is None:
             raise BadInput(f"{self.path}: this keystore needs a passphrase; give `password` beside `file`")
         try:
-            signer = LocalSigner(bytes(Account.decrypt(self._keystore(), passphrase)))
+            signer = LocalSigner(bytes(eth_account.Account.decrypt(self._keystore(), passphrase)))
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{self.path}: is no V3 keystore: {type(error).__name__} {error}") from error
         except ValueError as error:
@@ -125,7 +126,7 @@ def load_key(path: Path, passphrase: str | None = None) -> LocalSigner:
     return file.open(passphrase)
 
 
-def make_keystore(path: Path, passphrase: str, *, kdf: KDFType = "scrypt", rounds: int | None = None) -> Address:
+def make_keystore(path: Path, passphrase: str, *, kdf: "KDFType" = "scrypt", rounds: int | None = None) -> Address:
     """Make a key and write it as a V3 keystore, mode 0600, on the disk when this returns.
 
     Args:
@@ -142,7 +143,7 @@ def make_keystore(path: Path, passphrase: str, *, kdf: KDFType = "scrypt", round
     secret = secrets.token_bytes(_KEY_BYTES)
     signer = LocalSigner(secret)
     iterations = rounds if rounds is not None or kdf != "scrypt" else _SCRYPT_ROUNDS
-    keystore = Account.encrypt(secret, passphrase, kdf=kdf, iterations=iterations)
+    keystore = eth_account.Account.encrypt(secret, passphrase, kdf=kdf, iterations=iterations)
     keystore["address"] = signer.address[2:].lower()  # as go-ethereum writes it
     _write_new(path, json.dumps(keystore).encode())
     return signer.address

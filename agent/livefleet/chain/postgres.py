@@ -5,6 +5,7 @@ knows how to reach the server; the rooms see connections.
 """
 
 import asyncio
+import functools
 import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -12,26 +13,16 @@ from contextlib import asynccontextmanager
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import asyncpg
-
 from livefleet.chain.errors import DatabaseFailed, DatabaseUnusable
+from livefleet.chain.stack import asyncpg
 from livefleet.kernel import BadInput
 
-__all__ = ["CONNECTION_ERRORS", "IN_THE_WAY", "Connection", "Postgres", "PostgresFacts", "tls_context"]
+__all__ = ["Connection", "Postgres", "PostgresFacts", "connection_errors", "is_in_the_way", "tls_context"]
 
 log = logging.getLogger(__name__)
 
 Connection = Any
 """An asyncpg connection, which has no types of its own."""
-
-CONNECTION_ERRORS = (
-    *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
-    asyncpg.InternalClientError,  # what is asked of a connection that broke in the middle of a statement
-)
-"""All that a connection raises when the database does not do what it was asked."""
-
-IN_THE_WAY = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
-"""Those of them after which the same transaction works when it is tried again at once."""
 
 PostgresFacts = tuple[int, int | None]
 """Major version of the server, and the chain that the database is bound to."""
@@ -49,6 +40,20 @@ CREATE SCHEMA IF NOT EXISTS livefleet;
 CREATE TABLE IF NOT EXISTS livefleet.meta (key text PRIMARY KEY, value text NOT NULL);
 """
 _DEAD_PEER = {"tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+
+
+@functools.cache
+def connection_errors() -> tuple[type[Exception], ...]:
+    """All that a connection raises when the database does not do what it was asked."""
+    return (
+        *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
+        asyncpg.InternalClientError,  # what is asked of a connection that broke in the middle of a statement
+    )
+
+
+def is_in_the_way(error: BaseException | None) -> bool:
+    """Whether it is one of those after which the same transaction works when it is tried again at once."""
+    return isinstance(error, (asyncpg.DeadlockDetectedError, asyncpg.SerializationError))
 
 
 class Postgres:
@@ -94,7 +99,7 @@ class Postgres:
         try:
             async with asyncio.timeout(self._command_s):
                 await self._pool.close()
-        except CONNECTION_ERRORS:
+        except connection_errors():
             self._pool.terminate()
 
     @asynccontextmanager
@@ -216,7 +221,7 @@ class _Told:
         return
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CONNECTION_ERRORS):
+        if isinstance(error, connection_errors()):
             raise DatabaseFailed(f"{self._place}: {_sentence(error)}", retry_after_s=_RETRY_S) from error
 
 

@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Self
 
-import asyncpg
-
 from livefleet.chain.errors import IntentTaken
 from livefleet.chain.intents import LIVE, Attempt, Intent, IntentState, answer_from_json, answer_to_json
 from livefleet.chain.models import Call, SpendLimit, TransactionOutcome
 from livefleet.chain.postgres import Connection, Postgres
 from livefleet.chain.postgres_schema import PART, STEPS
+from livefleet.chain.stack import asyncpg
 from livefleet.kernel import Address, Wei
 
 __all__ = ["PostgresIntents"]

@@ -11,14 +11,13 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any, Final, Self
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError, EncodingError
 from pydantic import Field, StringConstraints, ValidationError
 
 from livefleet.chain.abi import Function
 from livefleet.chain.argument_text import from_text, to_text
 from livefleet.chain.models import Call
 from livefleet.chain.signature import checksum_address
+from livefleet.chain.stack import eth_abi
 from livefleet.kernel import Address, BadInput, Wei
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import EthAddress
@@ -94,7 +93,7 @@ class ProposedCall:
         values = [from_text(kind, text) for kind, text in zip(function.inputs, self.arguments, strict=True)]
         try:
             expected = function.encode(*values)
-        except (EncodingError, OverflowError) as error:
+        except (eth_abi.exceptions.EncodingError, OverflowError) as error:
             raise BadInput(f"{self.function_signature}: its arguments do not fit: {error}") from error
         if expected != self.data:
             found = self.data[:4].hex() or "none"
@@ -247,8 +246,8 @@ def _id_of(proposal: Proposal) -> str:
 
 def _decoded(function: Function, data: bytes) -> tuple[str, ...]:
     try:
-        values = decode(list(function.inputs), data[4:])
-    except DecodingError as error:
+        values = eth_abi.abi.decode(list(function.inputs), data[4:])
+    except eth_abi.exceptions.DecodingError as error:
         raise BadInput(f"the calldata is no call of {function.signature}") from error
     return tuple(to_text(kind, value) for kind, value in zip(function.inputs, values, strict=True))
 

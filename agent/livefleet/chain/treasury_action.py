@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-
 from livefleet.chain.abi import Function
 from livefleet.chain.argument_text import to_text
+from livefleet.chain.stack import eth_abi
 from livefleet.kernel import Address, Wei
 from livefleet.spec.amounts import eth_text, lpt_text, percent_text
 
@@ -125,8 +123,8 @@ def _precise(parts: int) -> str:
 def _arguments(function: Function, data: bytes) -> tuple[Any, ...] | None:
     """The arguments; None unless they are what all of the calldata says."""
     try:
-        values = tuple(decode(list(function.inputs), data[4:]))
-    except DecodingError:
+        values = tuple(eth_abi.abi.decode(list(function.inputs), data[4:]))
+    except eth_abi.exceptions.DecodingError:
         return None
     return values if function.encode(*values) == data else None
 

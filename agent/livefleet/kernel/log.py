@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import IO, Any
 
@@ -12,7 +13,11 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a record; fields given by `extra=` stand beside the event."""
+    """One JSON object a record; fields given by `extra=` stand beside the event, those of `context` in every line."""
+
+    def __init__(self, context: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._context = dict(context or {})
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as one line of JSON."""
@@ -21,6 +26,7 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "event": record.getMessage(),
             "logger": record.name,
+            **self._context,
         }
         line |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
         if record.exc_info:
@@ -28,10 +34,13 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
-def configure(level: str = "INFO", stream: IO[str] | None = None) -> None:
-    """Send every logger of the process through one JSON handler; `level` is ours, libraries speak from WARNING on."""
+def configure(level: str = "INFO", stream: IO[str] | None = None, *, context: Mapping[str, str] | None = None) -> None:
+    """Send every logger of the process through one JSON handler; `level` is ours, libraries speak from WARNING on.
+
+    `context`: fields of every line.
+    """
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.setFormatter(JsonFormatter(context))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)

@@ -16,7 +16,7 @@ from fractions import Fraction
 from typing import Self
 
 from livefleet.chain.errors import DatabaseFailed
-from livefleet.chain.postgres import CONNECTION_ERRORS, IN_THE_WAY, Connection, Postgres
+from livefleet.chain.postgres import Connection, Postgres, connection_errors, is_in_the_way
 from livefleet.kernel import Address, Histogram
 from livefleet.payments.balance import Account, Balance
 from livefleet.payments.errors import StoreFailed
@@ -197,7 +197,7 @@ class PostgresStore:
             try:
                 return await self._try(writes)
             except DatabaseFailed as error:
-                in_the_way = isinstance(error.__cause__, IN_THE_WAY)
+                in_the_way = is_in_the_way(error.__cause__)
                 if not (in_the_way and tries_left):
                     raise StoreFailed(str(error), retry_after_s=RETRY_S) from error
         raise AssertionError("the last try returns or raises")
@@ -212,7 +212,7 @@ class PostgresStore:
                 try:
                     done = await self._write(connection, writes)
                 except BaseException:
-                    with suppress(*CONNECTION_ERRORS):
+                    with suppress(*connection_errors()):
                         await transaction.rollback()
                     raise
                 await transaction.commit()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from livefleet.spec import NodeSpec, Role
+from livefleet.spec import NodeSpec, Role, missing_extras
 
 __all__ = ["refusals"]
 
@@ -27,6 +27,8 @@ def _reasons(current: NodeSpec, newer: NodeSpec, is_there: Callable[[Path], bool
         yield f"the bundle's root is not on this host ({newer.pull.trust}): apply once"
     if newer.role is Role.ORCHESTRATOR and current.role is not Role.ORCHESTRATOR:
         yield "a worker becomes an orchestrator: that takes a front door (nginx) and ports, which `apply` sets up"
+    for extra in missing_extras(newer):
+        yield f"packages are missing for it ({extra.why}): `apply` brings a release with `{extra.name}`"
     if current.service != newer.service:
         yield "`service` changes: the unit is written by `apply`"
     for name, file in _files(newer):

@@ -6,9 +6,6 @@ Everything here blocks, within bounds: it belongs on a thread.
 import contextlib
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,49 +19,16 @@ from tuf.api.exceptions import (
 from tuf.api.metadata import Metadata, TargetFile
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
-from livefleet.kernel import LivefleetError
+from livefleet.pull.published import Published, PullError, PullFault
 from livefleet.spec import slice_path
 
-__all__ = ["LARGEST_SLICE", "BundleReader", "Published", "PullError", "PullFault"]
+__all__ = ["LARGEST_SLICE", "BundleReader"]
 
 LARGEST_SLICE: Final = 1 << 20
 """Bytes that a slice may have: some hundred times an ordinary one."""
 
 
 _LISTS: Final = ("targets", "snapshot", "timestamp")
-
-
-class PullFault(StrEnum):
-    """Why a bundle gives nothing now."""
-
-    UNREACHABLE = "Unreachable"
-    WRONG_SIGNATURE = "WrongSignature"
-    EXPIRED = "Expired"
-    OLDER = "Older"
-    NOT_LISTED = "NotListed"
-
-
-class PullError(LivefleetError):
-    """Nothing can be taken from the bundle; `fault` says why, and the text what to do."""
-
-    def __init__(self, fault: PullFault, message: str) -> None:
-        super().__init__(message)
-        self.fault = fault
-
-    @property
-    def is_passing(self) -> bool:
-        """Whether it may end by itself: nobody answers."""
-        return self.fault is PullFault.UNREACHABLE
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """The host's slice as the bundle's signed lists tell of it; nothing of it has been fetched."""
-
-    version: int  # of the bundle; grows with each publication
-    sha256: str
-    length: int  # bytes
-    expires: datetime  # when the bundle's lists are no longer believed, UTC
 
 
 class BundleReader:

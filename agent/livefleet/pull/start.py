@@ -5,7 +5,7 @@ import logging
 from livefleet.kernel import BadInput
 from livefleet.pull.standing import Standing, at_start, rejected
 from livefleet.pull.store import PullStore
-from livefleet.spec import NodeSpec, node_digest
+from livefleet.spec import NodeSpec, node_digest, require_packages
 
 __all__ = ["newest_settings"]
 
@@ -25,7 +25,8 @@ def newest_settings(applied: NodeSpec, store: PullStore) -> NodeSpec:
     while held is not None:
         try:
             settings = store.load(held.sha256)
-        except BadInput as error:  # damaged, or of a newer release than the one that was gone back to
+            require_packages(settings)
+        except BadInput as error:  # damaged, or for another release than the one that was gone back to
             log.warning("pull.slice_unusable", extra={"version": held.version, "error": str(error)})
             lost = held == standing.trying
             standing = rejected(standing, str(error)) if lost else Standing(rejected=standing.rejected)

@@ -129,7 +129,7 @@ class Shop:
             Package(
                 "nvidia-kernel-open-dkms",
                 same,
-                files={"/usr/share/stand-in/nvidia.ko": self._module(version)},
+                files={"/usr/share/stand-in/nvidia.ko": self.module(version)},
                 postinst=postinst,
                 postrm=_REMOVED,
             ),
@@ -217,7 +217,7 @@ class Shop:
         run(["gcc", "-shared", "-fPIC", "-Wl,-soname,libnvidia-encode.so.1", "-o", str(out), str(source)])
         return out
 
-    def _module(self, version: str) -> Path:
+    def module(self, version: str) -> Path:
         source, out = self._scratch / "module.c", self._scratch / f"nvidia-{version}.ko"
         text = f'static const char information[] __attribute__((section(".modinfo"), used)) = "version={version}";\n'
         source.write_text(text)

@@ -169,7 +169,7 @@ def test_pyinfra__both_forms__work_and_agree_that_nothing_changes(site: Site) ->
     assert by_name.returncode == 0, by_name.stderr
     totals = json.loads(by_name.stdout)["results"]["totals"]
     assert (totals["success"], totals["error"]) == (0, 0)
-    assert totals["no_change"] == 10
+    assert totals["no_change"] == 11
 
 
 def test_pyinfra__spec_is_wrong__says_where(site: Site) -> None:

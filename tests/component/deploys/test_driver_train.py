@@ -291,7 +291,7 @@ def test_preflight__go_livepeer_on_the_port__is_named_with_its_unit(train: Train
     assert [listener.own for listener in facts.listeners if listener.port == 7936] == [
         True
     ]  # the agent's, which serves
-    outcome = steps.preflight(node, facts, now=facts.clock, sudo=False, release_present=True)
+    outcome = steps.preflight(node, facts, now=facts.clock, sudo=False, room=None)
     assert "is held by go-livepeer: livepeer (livepeer.service); `systemctl disable --now livepeer.service`" in (
         outcome.refusal or ""
     )

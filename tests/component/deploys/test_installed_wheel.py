@@ -111,6 +111,16 @@ def test_validate__of_what_init_wrote__is_right_by_the_profiles_of_the_wheel(ope
     assert (own / "requirements.lock").read_text() == (CHECKOUT / "requirements.lock").read_text()
 
 
+def test_profiles__of_the_wheel__are_all_there_with_what_is_known_of_cards(operator: Operator) -> None:
+    own = Path(operator.run("init", "--where").stdout.strip())
+    there = {path.name for path in (own / "profiles").iterdir()}
+    assert there == {path.name for path in (CHECKOUT / "profiles").iterdir()}
+    assert (own / "profiles/cards.yaml").read_text() == (CHECKOUT / "profiles/cards.yaml").read_text()
+    shown = json.loads(operator.run("profiles", "show", "NVIDIA L4", "--json").stdout)
+    assert shown["chain"] == ["l4", "nvidia-video"]
+    assert shown["cards"][0]["facts"]["encoders"] == {"value": 2, "source": ["dynamo"], "disputed": []}
+
+
 def test_apply__from_the_wheel_alone__brings_the_node_up_and_a_checkout_of_the_same_content_changes_nothing(
     operator: Operator, applied: dict, source: Path
 ) -> None:
@@ -118,9 +128,10 @@ def test_apply__from_the_wheel_alone__brings_the_node_up_and_a_checkout_of_the_s
     assert "agent" in applied["changes"]
     program = operator.folder / "tree/opt/livefleet/current/venv/bin/python"
     where = "import livefleet, pathlib; f = pathlib.Path(livefleet.__file__).parent; print(f, (f / '_fleet').exists())"
+    where += "; from livefleet.spec import card_of; print(card_of('Tesla T4').card)"
     told = subprocess.run([program, "-c", where], capture_output=True, text=True, cwd="/", timeout=60).stdout.split()
     assert told[0].startswith(str(operator.folder / "tree/opt/livefleet/"))
-    assert told[1] == "False"  # a host has no copy of the operator's side
+    assert told[1:] == ["False", "t4"]  # a host has no copy of the operator's side, and what is known of cards
 
     assert operator.apply(cwd=source)["outcome"] == "unchanged"
     status = operator.run("status", "--json")

@@ -9,8 +9,9 @@ pytestmark = pytest.mark.unit
 
 _READ = """
 import json
-import livefleet.chain
-import eth_keys, eth_account, web3
+from livefleet.chain.stack import eth_abi, eth_account, rlp, web3
+{first}
+import eth_keys
 for text in ("[" * 100_000, '{"a":' * 100_000):
     try:
         json.loads(text)
@@ -19,6 +20,8 @@ for text in ("[" * 100_000, '{"a":' * 100_000):
 """
 
 
-def test_json__nested_a_hundred_thousand_deep__is_an_error_and_not_the_end():
-    done = subprocess.run([sys.executable, "-c", _READ], capture_output=True, text=True, timeout=60)
+@pytest.mark.parametrize("first", ["web3.AsyncHTTPProvider", "eth_account.Account", "rlp.encode", "eth_abi.encode"])
+def test_json__nested_a_hundred_thousand_deep__is_an_error_and_not_the_end(first: str):
+    code = _READ.replace("{first}", first)  # whichever of them is used first
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "refused\nrefused\n"), done.stderr

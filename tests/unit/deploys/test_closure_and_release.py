@@ -83,3 +83,46 @@ def test_digest__file_is_renamed__differs(tmp_path: Path) -> None:
     before = digest_of_tree(folder)
     (folder / "a.py").rename(folder / "b.py")
     assert digest_of_tree(folder) != before
+
+
+def test_closure__an_extra_of_ones_own_names_others__reaches_theirs(tmp_path: Path) -> None:
+    for name in ("web", "films", "money"):
+        a_wheel(tmp_path, name, "1")
+    roots = tuple(
+        map(
+            Requirement,
+            (
+                'livefleet[node,media]; extra == "agent"',
+                'web; extra == "node"',
+                'films; extra == "media"',
+                'money; extra == "chain"',
+            ),
+        )
+    )
+    found = wheels_by_name(tmp_path, {"web": "1", "films": "1", "money": "1"})
+    reached = closure(roots, frozenset({"agent"}), found, "3.11")
+    assert names(reached.wheels) == ["films", "web"]
+    assert reached.missing == ()
+    assert names(closure(roots, frozenset({"node"}), found, "3.11").wheels) == ["web"]
+
+
+def test_closure__a_wheel_wants_one_version_of_another__that_counts_where_the_lock_says_nothing(tmp_path: Path) -> None:
+    a_wheel(tmp_path, "torch", "2.13.0+cu126", "nvidia_cublas==12.6.4.1", "triton>=3", "sympy==1")
+    a_wheel(tmp_path, "nvidia_cublas", "12.6.4.1")
+    a_wheel(tmp_path, "nvidia_cublas", "12.8.0.1")
+    lock = {"torch": "2.13.0+cu126", "sympy": "1.14.0"}
+    first = closure((Requirement("torch"),), frozenset(), wheels_by_name(tmp_path, lock), "3.11")
+    assert first.missing == ("nvidia-cublas", "sympy", "triton")
+    assert set(first.pinned) == {"nvidia-cublas", "sympy"}
+    found = wheels_by_name(tmp_path, lock, first.pinned)
+    assert found["nvidia-cublas"].name.startswith("nvidia_cublas-12.6.4.1-")
+
+
+def test_wheels__a_locked_build__is_met_by_itself_alone(tmp_path: Path) -> None:
+    a_wheel(tmp_path, "torch", "2.13.0+cpu")
+    a_wheel(tmp_path, "torch", "2.13.0+cu126")
+    a_wheel(tmp_path, "torch", "2.13.0")
+    for label in ("cpu", "cu126"):
+        found = wheels_by_name(tmp_path, {"torch": f"2.13.0+{label}"})
+        assert found["torch"].name.startswith(f"torch-2.13.0+{label}-")
+    assert wheels_by_name(tmp_path, {"torch": "2.13.0+cu130"}) == {}

@@ -287,7 +287,6 @@ def test_preflight__secure_boot_with_an_enrolled_key__builds_modules() -> None:
     [
         (["transcoding"], RTX_4090, "550.163.01", {}, "needs driver 570 or newer, and 550.163.01 is what the host has"),
         (["transcoding"], RTX_4090, "", {"branch": 550}, "needs driver 570 or newer, and 550 is declared"),
-        (["ai"], RTX_4090, "570.211.01", {"install": False}, "PyTorch 2.13 (CUDA 13.0) needs driver 580 or newer"),
         (["transcoding"], H100, "580.95.05", {}, "its cards have no encoder"),
     ],
 )
@@ -296,14 +295,8 @@ def test_preflight__driver_too_old_for_what_the_duties_need__is_refused(
 ) -> None:
     facts = a_gpu_host(device, loaded=loaded, packages=packages(loaded) if loaded else ())
     node = a_node(driver=settings, duties={name: {} for name in duties})
-    outcome = steps.preflight(node, facts, now=NOW, sudo=False, release_present=True)
+    outcome = steps.preflight(node, facts, now=NOW, sudo=False, room=None)
     assert words in (outcome.refusal or "")
-
-
-def test_preflight__pascal_and_ai__takes_the_older_cuda() -> None:
-    facts = a_gpu_host(GTX_1080, loaded="570.1.1", packages=packages("570.1.1"))
-    node = a_node(driver={"install": False}, duties={"ai": {}})
-    assert steps.preflight(node, facts, now=NOW, sudo=False, release_present=True).refusal is None
 
 
 def test_preflight__own_repository_with_a_newer_branch__is_no_foreign_one() -> None:
@@ -415,7 +408,7 @@ def test_bare__every_row__is_a_host_the_golden_ones_are_made_of() -> None:
 
 
 def preflight(facts: Observed, **fields: Any) -> Outcome:
-    return steps.preflight(a_node(**fields), facts, now=NOW, sudo=False, release_present=True)
+    return steps.preflight(a_node(**fields), facts, now=NOW, sudo=False, room=None)
 
 
 # -- keys. The two in the file are test-only; gpg made them and told their fingerprints.

@@ -12,9 +12,12 @@ from deploys import steps
 from deploys.facts import FileFact, Observed, parse_facts, script
 from deploys.facts.agent import Answer, parse_answer
 from deploys.outcome import Outcome, Shell, Upload
-from tests.builders.deploys import NOW, a_host, a_node, a_release
+from deploys.parcel import Room
+from tests.builders.deploys import NOW, a_host, a_node, a_parcel
 
 pytestmark = pytest.mark.unit
+
+A_RELEASE = Room(releases=300 << 20, temporary=100 << 20)
 
 RTX_4090 = 0x2684
 
@@ -47,6 +50,7 @@ def test_observe__this_machine__comes_to_its_end(tmp_path: Path) -> None:
     assert found is not None
     assert found.python >= (3, 11)
     assert found.disk_free_kib > 0
+    assert found.temporary_free_kib > 0
     assert found.files[str(private)].sha256 == hashlib.sha256(b"secret").hexdigest()
     assert found.files[str(private)].mode == 0o600
     assert found.files[str(private)].text is None
@@ -84,7 +88,7 @@ def test_preflight__good_host__passes() -> None:
         (a_host(python=(3, 9, 2)), "Python 3.9.2 is too old"),
         (a_host(machine="armv7l"), "armv7l is not supported"),
         (a_host(uid=1000, user="deploy"), "user deploy is not root"),
-        (a_host(disk_free_kib=1024), "1 MiB are free"),
+        (a_host(disk_free_kib=1024), "1 MiB are free where releases go, and 656 MiB are needed"),
         (a_host(clock=NOW - 4000), "the clock is -4000 s off"),
     ],
 )
@@ -103,7 +107,7 @@ def test_preflight__several_faults__are_all_told() -> None:
 
 
 def test_preflight__sudo_asks_for_a_password__says_so() -> None:
-    outcome = steps.preflight(a_node(), None, now=NOW, sudo=True, release_present=False)
+    outcome = steps.preflight(a_node(), None, now=NOW, sudo=True, room=A_RELEASE)
     assert "NOPASSWD" in (outcome.refusal or "")
     (command,) = outcome.commands
     assert isinstance(command, Shell)
@@ -111,7 +115,7 @@ def test_preflight__sudo_asks_for_a_password__says_so() -> None:
 
 
 def test_preflight__release_is_there__disk_need_not_be_free() -> None:
-    assert steps.preflight(a_node(), a_host(disk_free_kib=1), now=NOW, sudo=False, release_present=True).refusal is None
+    assert steps.preflight(a_node(), a_host(disk_free_kib=1), now=NOW, sudo=False, room=None).refusal is None
 
 
 def test_preflight__root_too_long_for_sockets__is_refused() -> None:
@@ -168,7 +172,7 @@ def test_packages__no_right_to_install__is_refused_with_the_command() -> None:
 
 def release_step(facts: Observed, *, local: bool = False) -> Outcome:
     return steps.agent(
-        a_release(), "/opt/livefleet", facts, local=local, keep=3, bundle=lambda _: Path("/cache/bundles/b.tar")
+        a_parcel(), "/opt/livefleet", facts, local=local, keep=3, bundle=lambda _: Path("/cache/bundles/b.tar")
     )
 
 
@@ -180,7 +184,7 @@ def test_agent__bare_host__uploads_and_installs_and_switches_nothing() -> None:
     outcome = release_step(a_host())
     uploads = [c for c in outcome.commands if isinstance(c, Upload)]
     assert [u.dest for u in uploads] == [
-        "/opt/livefleet/incoming/bbbbbbbbbbbb.tar",
+        f"/opt/livefleet/incoming/{a_parcel().digest}.tar",
         "/opt/livefleet/incoming/livefleet-0.1.0-py3-none-any.whl",
     ]
     text = text_of(outcome)
@@ -192,7 +196,7 @@ def test_agent__bare_host__uploads_and_installs_and_switches_nothing() -> None:
 
 
 def test_agent__bundle_is_there__only_the_wheel_travels() -> None:
-    uploads = [c for c in release_step(a_host(bundles=("bbbbbbbbbbbb",))).commands if isinstance(c, Upload)]
+    uploads = [c for c in release_step(a_host(bundles=(a_parcel().digest,))).commands if isinstance(c, Upload)]
     assert [Path(u.dest).name for u in uploads] == ["livefleet-0.1.0-py3-none-any.whl"]
 
 
@@ -220,7 +224,7 @@ def test_agent__prune_script__keeps_what_runs_what_ran_before_and_the_newest(tmp
     (tmp_path / "previous").mkdir()
     (tmp_path / "previous/release").write_text("0.1.0-ran\n")
     for keep, kept in ((4, {"0.1.0-new"}), (2, set())):
-        outcome = steps.agent(a_release(), str(tmp_path), a_host(), local=True, keep=keep, bundle=lambda _: tmp_path)
+        outcome = steps.agent(a_parcel(), str(tmp_path), a_host(), local=True, keep=keep, bundle=lambda _: tmp_path)
         last = outcome.commands[-1]
         assert isinstance(last, Shell)
         subprocess.run(["sh", "-c", last.text], check=True, timeout=60)
@@ -356,4 +360,4 @@ def test_remove__nothing_there__is_no_change() -> None:
 
 
 def check(facts: Observed, node: object = None) -> Outcome:
-    return steps.preflight(node or a_node(), facts, now=NOW, sudo=False, release_present=False)  # type: ignore[arg-type] -- a node
+    return steps.preflight(node or a_node(), facts, now=NOW, sudo=False, room=A_RELEASE)  # type: ignore[arg-type] -- a node

@@ -5,20 +5,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from livefleet.ai.errors import BadUpload, Unbillable
 from livefleet.ai.jobs import AiResult
 from livefleet.ai.kinds import JobFields, Kind, Model, ModelId, Upload
-from livefleet.ai.pipelines.waveform import HEARING_RATE, wav_of, waveform_of
+from livefleet.ai.pipelines.waveform import HEARING_RATE, silence, waveform_of
 from livefleet.ai.settings import RunnerSettings
 from livefleet.ai.sounds import NO_DURATION, seconds_of
 from livefleet.ai.stop import Stop
 from livefleet.spec import Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["KIND", "MAX_SECONDS", "Backend", "Chunk", "Recogniser", "Timestamps", "backend_of", "heard"]
 
@@ -59,7 +61,7 @@ class Chunk:
 class Recogniser(Protocol):
     """A loaded speech model. Called on worker threads, `capacity` at once."""
 
-    def hear(self, sound: NDArray[np.float32], timestamps: Timestamps, stop: Stop) -> tuple[str, list[Chunk]]:
+    def hear(self, sound: "NDArray[np.float32]", timestamps: Timestamps, stop: Stop) -> tuple[str, list[Chunk]]:
         """The text, and its chunks where any are asked for.
 
         `sound`: float32 [samples], one channel, at HEARING_RATE. Raises as `Model.run` does.
@@ -106,8 +108,7 @@ class AudioToText(Kind[RunnerAudioToText]):
 
     def proof(self, settings: RunnerSettings) -> tuple[RunnerAudioToText, bytes]:
         """A second of silence."""
-        silence = wav_of(np.zeros(HEARING_RATE, np.float32), HEARING_RATE)
-        return RunnerAudioToText(return_timestamps="false"), silence
+        return RunnerAudioToText(return_timestamps="false"), silence(HEARING_RATE, HEARING_RATE)
 
     def load(self, settings: RunnerSettings) -> Model[RunnerAudioToText]:
         """Load it by the backend that fits its files."""

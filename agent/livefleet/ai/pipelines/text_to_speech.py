@@ -4,10 +4,8 @@ import json
 from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from livefleet.ai.errors import InferenceFailed
@@ -17,6 +15,10 @@ from livefleet.ai.pipelines.waveform import wav_of
 from livefleet.ai.settings import RunnerSettings
 from livefleet.ai.stop import Stop
 from livefleet.spec import Pipeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["KIND", "MAX_CHARACTERS", "Architecture", "Voice", "architecture_of", "spoken"]
 
@@ -37,7 +39,7 @@ class Voice(Protocol):
     rate: int
     """Samples a second."""
 
-    def say(self, text: str, description: str, stop: Stop) -> Iterator[NDArray[np.float32]]:
+    def say(self, text: str, description: str, stop: Stop) -> "Iterator[NDArray[np.float32]]":
         """Sentence by sentence: float32 [samples] in -1..1. Nothing for what it has no sound for.
 
         Raises as `Model.run` does.
@@ -141,6 +143,8 @@ def _configuration(source: str, revision: str | None) -> dict[str, Any]:
 
 def spoken(voice: Voice, fields: RunnerTextToSpeech, stop: Stop) -> AiResult:
     """Have it said. Raises InferenceFailed for a text that the voice has no sound for."""
+    import numpy as np
+
     stop.check()
     sentences: list[NDArray[np.float32]] = []
     for sentence in voice.say(fields.text, fields.description, stop):

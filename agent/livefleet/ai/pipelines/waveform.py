@@ -4,15 +4,16 @@ import io
 import wave
 from collections.abc import Iterator
 from itertools import chain
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from livefleet.ai.errors import BadUpload
 from livefleet.ai.stop import Stop
 
-__all__ = ["HEARING_RATE", "UNSUPPORTED", "wav_of", "waveform_of"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["HEARING_RATE", "UNSUPPORTED", "silence", "wav_of", "waveform_of"]
 
 HEARING_RATE = 16_000
 """Samples a second that Whisper hears."""
@@ -28,12 +29,13 @@ _FORMATS = "wav,mp3,flac,ogg,matroska,webm,mov,mp4,m4a,aac,ac3,aiff,asf,avi,mpeg
 _NOWHERE = {"format_whitelist": _FORMATS, "protocol_whitelist": ""}
 
 
-def waveform_of(data: bytes, limit_s: float, stop: Stop) -> NDArray[np.float32]:
+def waveform_of(data: bytes, limit_s: float, stop: Stop) -> "NDArray[np.float32]":
     """The first sound track of a file: one channel, float32 [samples] in -1..1, at HEARING_RATE.
 
     Raises BadUpload (415) for what cannot be decoded or is longer than `limit_s`, and what `stop` raises.
     """
     import av
+    import numpy as np
 
     pieces: list[NDArray[np.int16]] = []
     left = int(limit_s * HEARING_RATE)
@@ -85,13 +87,24 @@ def _frames(container: Any, stop: Stop) -> Iterator[Any]:
             yield frame
 
 
-def wav_of(samples: NDArray[np.float32], rate: int) -> bytes:
+def wav_of(samples: "NDArray[np.float32]", rate: int) -> bytes:
     """A WAV file, 16 bits a sample, of float32 [samples] in -1..1 (what is beyond is cut)."""
+    import numpy as np
+
     whole = np.clip(np.nan_to_num(samples), -1, 1)
+    return _wav_of((whole * 32767).astype("<i2").tobytes(), rate)
+
+
+def silence(samples: int, rate: int) -> bytes:
+    """A WAV file of nothing, for proofs. Without numpy, because the agent asks for proofs too."""
+    return _wav_of(bytes(2 * samples), rate)
+
+
+def _wav_of(samples: bytes, rate: int) -> bytes:
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(rate)
-        sound.writeframes((whole * 32767).astype("<i2").tobytes())
+        sound.writeframes(samples)
     return file.getvalue()

@@ -1,10 +1,10 @@
 """MP4 and its kin: boxes (ISO/IEC 14496-12); `mvhd` tells the duration, or the fragments do."""
 
 import struct
+import sys
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
-
-import numpy as np
 
 __all__ = ["seconds_of"]
 
@@ -81,8 +81,13 @@ class _File:
             return samples * default
         at = run + 8 + 4 * bool(flags & 0x1) + 4 * bool(flags & 0x4)
         fields = (flags & 0xF00).bit_count()
-        table = np.frombuffer(self._data, ">u4", samples * fields, at)
-        return int(table[::fields].sum(dtype=np.uint64))
+        end = at + 4 * samples * fields
+        if end > len(self._data):
+            raise ValueError("a run goes on past the end of the file")
+        table = array("I", self._data[at:end])
+        if sys.byteorder == "little":
+            table.byteswap()
+        return sum(table[::fields])
 
     def _inside(self, box: _Box) -> list[_Box]:
         return list(self._boxes(box.start, box.end))

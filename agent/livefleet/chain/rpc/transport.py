@@ -5,12 +5,9 @@ from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import aiohttp
-from web3 import AsyncHTTPProvider
-from web3.types import RPCEndpoint
-
 from livefleet.chain.errors import NodeError, Reverted
 from livefleet.chain.rpc.answers import Behind, Busy, Declined, Unusable, result_of
+from livefleet.chain.stack import aiohttp, web3
 from livefleet.kernel import Clock
 
 __all__ = ["Asked", "Transport", "without_keys"]
@@ -39,7 +36,7 @@ class Transport:
         self._clock = clock
         self._note = note
         self._timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=min(timeout_s, _CONNECT_S))
-        self._codec = AsyncHTTPProvider(url, exception_retry_configuration=None)
+        self._codec = web3.AsyncHTTPProvider(url, exception_retry_configuration=None)
         self._session: aiohttp.ClientSession | None = None
         self._batch_limit = 1_000
         """Requests that the endpoint takes at once, as far as known."""
@@ -69,13 +66,15 @@ class Transport:
 
     async def _one(self, asked: Asked) -> Any:
         self._note(asked[0])
-        return await self._post(self._codec.encode_rpc_request(RPCEndpoint(asked[0]), list(asked[1])))
+        return await self._post(self._codec.encode_rpc_request(web3.types.RPCEndpoint(asked[0]), list(asked[1])))
 
     async def _several(self, asked: Sequence[Asked]) -> Any:
         for method, _ in asked:
             self._note(method)
         found = await self._post(
-            self._codec.encode_batch_rpc_request([(RPCEndpoint(method), list(params)) for method, params in asked])
+            self._codec.encode_batch_rpc_request(
+                [(web3.types.RPCEndpoint(method), list(params)) for method, params in asked]
+            )
         )
         if not isinstance(found, list):
             return found

@@ -4,8 +4,6 @@ A declared secret that the orchestrator does not know yet is no reason to lose w
 and the new one tried anew from time to time.
 """
 
-import asyncio
-
 from livefleet.kernel import Clock
 
 __all__ = ["ShownSecret"]
@@ -21,7 +19,6 @@ class ShownSecret:
         self._former: str | None = None
         self._clock = clock
         self._refused_at: float | None = None  # monotonic: the declared one was not taken
-        self._changed = asyncio.Event()
 
     @property
     def text(self) -> str:
@@ -36,7 +33,6 @@ class ShownSecret:
             return False
         self._former, self._declared = self._declared, text
         self._refused_at = None
-        self._changed.set()
         return True
 
     def was_refused(self, text: str) -> bool:
@@ -45,12 +41,3 @@ class ShownSecret:
             return False
         self._refused_at = self._clock.monotonic()
         return True
-
-    async def changes_from(self, text: str, look_s: float) -> None:
-        """Returns when another one than `text` is to be shown, which is looked at every `look_s` from a change on."""
-        while text == self.text:
-            if self._former is None:
-                await self._changed.wait()
-                self._changed.clear()
-            else:
-                await asyncio.sleep(look_s)

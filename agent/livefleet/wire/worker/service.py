@@ -130,6 +130,10 @@ class Worker:
             log.info("worker_secret.taken", extra={"orchestrator": str(self._endpoint)})
             self._link.retry()
 
+    def offer(self, capacity: int) -> None:
+        """Tell the orchestrator of so many sessions, as soon as none is under way: a new stream would move them all."""
+        self._capacity = capacity
+
     def snapshot(self) -> WorkerSnapshot:
         """For /status and metrics."""
         return WorkerSnapshot(
@@ -143,16 +147,18 @@ class Worker:
         self._own = Capabilities.of(ids, version=WIRE_VERSION)
         told = capabilities_to_proto(self._own)
         message = pb.RegisterRequest(secret=self._secret.text, capacity=self._capacity, capabilities=told)
-        return Registration(message, outdated=partial(self._is_outdated, message.secret))
+        return Registration(message, outdated=partial(self._is_outdated, message.secret, message.capacity))
 
-    async def _is_outdated(self, shown: str) -> None:
-        """Returns when another secret is to be shown and nothing is under way: a new stream would move all sessions.
+    async def _is_outdated(self, shown: str, capacity: int) -> None:
+        """Returns when something else is to be told and nothing is under way: a new stream would move all sessions.
 
-        Until then uploads show it.
+        Until then uploads show another secret.
         """
-        await self._secret.changes_from(shown, _LOOK_S)
-        while self._sessions or self._link.jobs:  # noqa: ASYNC110 -- a look now and then is enough
+        while not self._is_news(shown, capacity) or self._sessions or self._link.jobs:  # noqa: ASYNC110 -- a look now and then is enough
             await asyncio.sleep(_LOOK_S)
+
+    def _is_news(self, secret: str, capacity: int) -> bool:
+        return (secret, capacity) != (self._secret.text, self._capacity)
 
     def _unknown_secret(self, message: Message) -> bool:
         assert isinstance(message, pb.RegisterRequest)
