@@ -1,0 +1,1 @@
+"""The operator's side of enrolment: tokens, the hosts that have asked, and the service that answers them."""
