@@ -20,6 +20,8 @@ if id -u livefleet >/dev/null 2>&1; then echo service_user=1; fi
 folder=$opt
 while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
 echo "disk_free_kib=$(df -Pk "$folder" | awk 'NR==2 {print $4}')"
+echo "temporary_free_kib=$(df -Pk /tmp | awk 'NR==2 {print $4}')"
+if [ "$(stat -c %d "$folder")" != "$(stat -c %d /tmp)" ]; then echo temporary_apart=1; fi
 
 for device in /sys/bus/pci/devices/*; do
   [ "$(cat "$device/vendor" 2>/dev/null)" = 0x10de ] || continue

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.lab import repository, sources
 from tests.lab.shell import run
 
-__all__ = ["Base", "base"]
+__all__ = ["SUITE", "Base", "base", "only_one", "store"]
 
 SUITE = "bookworm"
 PACKAGES = (
@@ -101,14 +101,19 @@ def base(tell: Callable[[str], None] = lambda _: None) -> Base:
 
     `tell` gets a line before anything that takes long.
     """
-    store = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "livefleet" / "lab"
-    store.mkdir(parents=True, exist_ok=True)
-    finished = store / _key()
-    with _only_one(store / "lock"):
+    finished = store() / _key()
+    with only_one(store() / "lock"):
         if not finished.exists():
             tell(f"building the {SUITE} base in {finished} (about half a minute, longer on a slow mirror)")
-            _build(store, finished)
+            _build(finished)
     return Base(finished / "root", finished / "debs")
+
+
+def store() -> Path:
+    """The folder of all that is built once."""
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "livefleet" / "lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _key() -> str:
@@ -116,8 +121,8 @@ def _key() -> str:
     return f"{SUITE}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
 
 
-def _build(store: Path, finished: Path) -> None:
-    partial = store / f"{finished.name}.partial"
+def _build(finished: Path) -> None:
+    partial = finished.with_name(f"{finished.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     debs = partial / "debs"
     (debs / "partial").mkdir(parents=True)  # apt downloads into it
@@ -149,7 +154,8 @@ def _build(store: Path, finished: Path) -> None:
 
 
 @contextmanager
-def _only_one(lock: Path) -> Iterator[None]:
+def only_one(lock: Path) -> Iterator[None]:
+    """Hold a lock: others that want it wait."""
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -76,14 +76,18 @@ class Host:
 
     def mount(self, seed: Mapping[str, tuple[str, int]]) -> None:
         """Lay an empty layer over the base and write what makes it this host: absolute path to content and mode."""
+        self.lay(seed)
+        for user in USERS[1:]:
+            run(["chroot", str(self.root), "chown", "-R", f"{user}:{user}", f"/home/{user}"])
+
+    def lay(self, seed: Mapping[str, tuple[str, int]]) -> None:
+        """The same for a tree that has no users of the lab's."""
         for place in ("upper", "work", "root"):
             (self.folder / place).mkdir(parents=True, exist_ok=True)
         layers = f"lowerdir={self.base},upperdir={self.folder / 'upper'},workdir={self.folder / 'work'}"
         run(["mount", "-t", "overlay", self.machine, "-o", layers, str(self.root)])
         for path, (content, mode) in seed.items():
             self.write(path, content, mode)
-        for user in USERS[1:]:
-            run(["chroot", str(self.root), "chown", "-R", f"{user}:{user}", f"/home/{user}"])
 
     def write(self, path: str, content: str, mode: int = 0o644) -> None:
         """Write a file of the host from outside, owned by root."""

@@ -9,10 +9,10 @@ from tests.lab.shell import run
 __all__ = ["index"]
 
 
-def index(folder: Path) -> int:
+def index(folder: Path, suite: str = "") -> int:
     """Write `Packages` and `Release` for the packages in a folder; return how many there are.
 
-    The release is not signed: hosts name the repository with `trusted=yes`.
+    The release is not signed: hosts name the repository with `trusted=yes`. `suite`: what it calls itself.
     """
     for deb in folder.glob("*%3a*.deb"):  # apt writes an epoch's colon so, and web servers read it as a colon again
         deb.rename(deb.with_name(deb.name.replace("%3a", ".")))
@@ -20,7 +20,8 @@ def index(folder: Path) -> int:
     packages = "".join(f"{_entry(deb)}\n" for deb in debs).encode()
     files = {"Packages": packages, "Packages.gz": gzip.compress(packages, mtime=0)}
     sums = "".join(f" {hashlib.sha256(content).hexdigest()} {len(content)} {name}\n" for name, content in files.items())
-    files["Release"] = f"Origin: livefleet lab\nLabel: livefleet lab\nSHA256:\n{sums}".encode()
+    named = f"Suite: {suite}\nCodename: {suite}\n" if suite else ""
+    files["Release"] = f"Origin: livefleet lab\nLabel: livefleet lab\n{named}SHA256:\n{sums}".encode()
     for name, content in files.items():
         (folder / name).write_bytes(content)
     return len(debs)

@@ -21,6 +21,7 @@ class HostState(BaseModel):
 
     index: int  # decides the address
     supervisor: str | None = None  # PID:START
+    tree: Path | None = None  # what it starts from, where that is not the lab's base
 
 
 class LabState(BaseModel):
