@@ -1,24 +1,21 @@
 """The admin endpoints: /healthz, /readyz, /status and /metrics, on an address of their own."""
 
 import asyncio
-import contextlib
 import html
-import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-import uvicorn
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
+from livefleet.health.listening import Listener
 from livefleet.health.metrics import Collected, exposition
 from livefleet.health.status import NodeStatus
-from livefleet.kernel import OutsideWorld, Status
+from livefleet.kernel import Status
 
 __all__ = ["AdminServer"]
 
@@ -26,42 +23,40 @@ __all__ = ["AdminServer"]
 class AdminServer:
     """Serves what the node says about itself. Loopback unless declared otherwise; nothing here changes anything."""
 
-    def __init__(self, listen: str, status: Callable[[], NodeStatus], registry: CollectorRegistry) -> None:
+    def __init__(
+        self,
+        listen: str,
+        status: Callable[[], NodeStatus],
+        registry: CollectorRegistry,
+        *,
+        further: Sequence[BaseRoute] = (),
+    ) -> None:
         self._listen = listen
         self._status = status
         self._registry = registry
-        self._tasks: asyncio.TaskGroup | None = None
-        self._server: uvicorn.Server | None = None
+        self._further = further
+        self._listener: Listener | None = None
         self.address = ""
 
     async def __aenter__(self) -> Self:
-        sock = _bind(self._listen)
-        host, port = sock.getsockname()[:2]
-        self.address = f"{host}:{port}"
         routes = [
             Route("/", self._page),
             Route("/healthz", self._healthz),
             Route("/readyz", self._readyz),
             Route("/status", self._status_json),
             Route("/metrics", self._metrics),
+            *self._further,
         ]
-        config = uvicorn.Config(
-            Starlette(routes=routes), log_config=None, access_log=False, lifespan="off", ws="none", http="httptools"
-        )
-        self._server = _QuietServer(config)
-        self._tasks = asyncio.TaskGroup()
-        await self._tasks.__aenter__()
-        self._tasks.create_task(self._server.serve(sockets=[sock]), name="admin")
+        self._listener = Listener(self._listen, routes, what="the admin address")
+        await self._listener.__aenter__()
+        self.address = self._listener.address
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        assert self._tasks is not None
-        self._server.should_exit = True
-        self._server.force_exit = True
-        await self._tasks.__aexit__(None, None, None)
+        assert self._listener is not None
+        await self._listener.__aexit__(kind, error, trace)
 
     async def _healthz(self, request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -81,27 +76,6 @@ class AdminServer:
 
     async def _page(self, request: Request) -> Response:
         return HTMLResponse(_page(self._status()))
-
-
-class _QuietServer(uvicorn.Server):
-    """The agent handles signals itself."""
-
-    def capture_signals(self) -> Any:
-        """Leave the process's handlers alone."""
-        return contextlib.nullcontext()
-
-
-def _bind(listen: str) -> socket.socket:
-    host, _, port = listen.rpartition(":")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host.strip("[]"), int(port)))
-    except OSError as error:
-        sock.close()
-        raise OutsideWorld(f"cannot listen on the admin address {listen}: {error.strerror}") from error
-    return sock
 
 
 def _condition(condition: Any) -> dict[str, Any]:

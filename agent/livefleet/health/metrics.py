@@ -7,11 +7,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from livefleet.hardware import HardwareSnapshot
 from livefleet.health.status import NodeStatus
 from livefleet.kernel import Histogram
 
-__all__ = ["Collected", "GpuCollector", "NodeCollector", "Reading", "ReadingCollector", "exposition"]
+__all__ = ["Collected", "NodeCollector", "Reading", "ReadingCollector", "exposition"]
 
 _REFERENCE = "livepeer_"
 """How go-livepeer's own names begin. Its counters carry no suffix `_total` but where the name has one."""
@@ -67,53 +66,6 @@ class NodeCollector(Collector):
         for c in status.conditions:
             condition.add_metric([c.name, c.subject, c.reason], {"true": 1, "false": 0}.get(c.status.value, -1))
         yield condition
-
-
-class GpuCollector(Collector):
-    """What NVML said last."""
-
-    def __init__(self, latest: Callable[[], HardwareSnapshot | None]) -> None:
-        self._latest = latest
-
-    def describe(self) -> Iterator[Metric]:
-        """Nothing is known before the first scrape."""
-        return iter(())
-
-    def collect(self) -> Iterator[Metric]:
-        """One series a device; what a device does not tell is left out."""
-        snapshot = self._latest()
-        present = GaugeMetricFamily("livefleet_gpus_present", "Devices that NVML lists.")
-        present.add_metric([], 0 if snapshot is None else len(snapshot.gpus))
-        yield present
-        if snapshot is None:
-            return
-        if snapshot.driver_version is not None:
-            driver = GaugeMetricFamily("livefleet_gpu_driver_info", "NVIDIA driver.", labels=["version"])
-            driver.add_metric([snapshot.driver_version], 1)
-            yield driver
-        info = GaugeMetricFamily("livefleet_gpu_info", "1 healthy, 0 faulty.", labels=["gpu", "name", "bus", "fault"])
-        families = {
-            "memory_total": GaugeMetricFamily("livefleet_gpu_memory_total_bytes", "VRAM.", labels=["gpu"]),
-            "memory_used": GaugeMetricFamily("livefleet_gpu_memory_used_bytes", "VRAM in use.", labels=["gpu"]),
-            "utilization": GaugeMetricFamily("livefleet_gpu_utilization_percent", "Kernels running.", labels=["gpu"]),
-            "encoder_utilization": GaugeMetricFamily(
-                "livefleet_gpu_encoder_utilization_percent", "NVENC busy.", labels=["gpu"]
-            ),
-            "decoder_utilization": GaugeMetricFamily(
-                "livefleet_gpu_decoder_utilization_percent", "NVDEC busy.", labels=["gpu"]
-            ),
-            "temperature_c": GaugeMetricFamily("livefleet_gpu_temperature_celsius", "Core.", labels=["gpu"]),
-            "power_mw": GaugeMetricFamily("livefleet_gpu_power_milliwatts", "Drawn now.", labels=["gpu"]),
-        }
-        for gpu in snapshot.gpus:
-            fault = "" if gpu.fault is None else gpu.fault.kind.value
-            info.add_metric([gpu.uuid or f"index-{gpu.index}", gpu.name, gpu.pci_bus_id, fault], float(not fault))
-            for field, family in families.items():
-                value = getattr(gpu, field)
-                if value is not None:
-                    family.add_metric([gpu.uuid], value)
-        yield info
-        yield from families.values()
 
 
 Reading = tuple[str, str, str, dict[str, str], float | Histogram]

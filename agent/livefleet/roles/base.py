@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
 from livefleet.chain import LocalSigner, RemoteSigner, RemoteSignerSettings, Signer, checksum_address, load_key
-from livefleet.hardware import HardwareSampler, VramLedger
+from livefleet.hardware import DevicesAside, HardwareSampler, VramLedger
 from livefleet.health import Reading
 from livefleet.kernel import BadInput, Clock, ConditionBoard
 from livefleet.reconcile import ReconcileLoop
@@ -36,6 +36,7 @@ class RoleContext:
     clock: Clock
     sampler: HardwareSampler
     ledger: VramLedger  # of the devices' memory, for all that runs here
+    aside: DevicesAside = field(default_factory=DevicesAside)  # GPUs that get no work
 
 
 class Role(Drainable, Protocol):

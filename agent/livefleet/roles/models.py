@@ -12,7 +12,6 @@ from livefleet.ai import (
     MODEL_WARM,
     AiPool,
     Catalogue,
-    Placement,
     WatchLimits,
     Weights,
     place,
@@ -35,10 +34,10 @@ __all__ = ["LocalModels", "forget_models", "open_models", "placed_models", "warm
 class LocalModels:
     """The pool beside what its models run on, while entered; it goes by what operators ask of single models."""
 
-    def __init__(self, context: RoleContext, placed: tuple[Placement, ...], pool: AiPool) -> None:
+    def __init__(self, context: RoleContext, pool: AiPool) -> None:
         self._sampler = context.sampler
         self._gpus = context.spec.gpus
-        self._placed = placed
+        self._aside = context.aside
         self.pool = pool
         orders = ModelOrdersResource(context.spec.paths.state, pool, incarnation(os.getpid()))
         self._orders = ReconcileLoop(orders, context.board)
@@ -47,6 +46,8 @@ class LocalModels:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await self._orders.once()  # what was unloaded is not loaded first
+            self._avoid_sick()
+            stack.callback(self._aside.on_change(self._avoid_sick))
             await stack.enter_async_context(self.pool)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             stack.callback(group.create_task(self._orders.run(), name="model-orders").cancel)
@@ -60,14 +61,20 @@ class LocalModels:
 
     def hardware(self) -> tuple[ModelHardware, ...]:
         """The models' GPUs as they were seen last."""
-        return hardware_of(self._placed, self._sampler.latest)
+        return hardware_of(self.pool.placements, self._sampler.latest)
 
     @property
     def idle_gpus(self) -> int:
         """Usable GPUs that no model was placed on."""
+        return len(self._well() - {placement.device for placement in self.pool.placements})
+
+    def _avoid_sick(self) -> None:
+        """Models leave GPUs that get no work, for others that have room."""
+        self.pool.avoid({uuid: device.why for uuid, device in self._aside.devices.items()}, self._well())
+
+    def _well(self) -> set[str]:
         snapshot = self._sampler.latest
-        usable = set() if snapshot is None else set(_usable(snapshot, self._gpus))
-        return len(usable - {placement.device for placement in self._placed})
+        return set() if snapshot is None else set(_usable(snapshot, self._gpus)) - self._aside.devices.keys()
 
 
 def warm_models(spec: NodeSpec) -> tuple[str, ...]:
@@ -97,7 +104,7 @@ async def open_models(context: RoleContext, duty: AiDuty, accounts: ModelAccount
         meter=accounts,
         proof_every_s=duty.proof_interval_s,
     )
-    return LocalModels(context, catalogue.placed, pool)
+    return LocalModels(context, pool)
 
 
 def weights_of(spec: NodeSpec, duty: AiDuty) -> Weights:

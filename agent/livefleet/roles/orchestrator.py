@@ -136,6 +136,8 @@ class OrchestratorRole:
         self._target = target
         if self._transcoder is not None:
             self._transcoder.empty(target.devices)
+            if self._server is not None:
+                self._server.limit(self._settings.max_sessions, local_sessions=self._transcoder.capacity)
         if self._server is not None:
             self._take(self._server)
 

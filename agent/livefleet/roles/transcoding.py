@@ -2,7 +2,7 @@
 
 import logging
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -72,12 +72,20 @@ def work_by_device(transcoder: LocalTranscoder) -> dict[str, Remaining]:
 async def open_transcoder(context: RoleContext, duty: TranscodingDuty, run_dir: Path) -> AsyncIterator[LocalTranscoder]:
     """Start the devices' processes, measured before if the duty says so and they are not.
 
-    With `encoder: auto`, GPUs without an encoder give way to the CPU.
+    With `encoder: auto`, GPUs without an encoder give way to the CPU, and so do GPUs that are not there yet: the CPU
+    stands in until they are. GPUs that come later join.
     """
     snapshot = context.sampler.latest or await context.sampler.sample()
     devices = devices_for(duty, context.spec.gpus, snapshot)
+    tried = frozenset(device.id for device in devices)
+
+    def arrivals() -> tuple[Device, ...]:
+        latest = context.sampler.latest
+        found = () if latest is None else devices_for(duty, context.spec.gpus, latest)
+        return tuple(device for device in found if device != CPU and device.id not in tried)
+
     if duty.encoder == "auto" and devices != (CPU,):
-        async with await _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
+        async with await _opened(context, duty, devices, snapshot.driver_version, run_dir, arrivals) as transcoder:
             if transcoder.capability_ids:
                 yield transcoder
                 return
@@ -85,12 +93,17 @@ async def open_transcoder(context: RoleContext, duty: TranscodingDuty, run_dir: 
         for device in devices:
             context.board.withdraw("TranscoderReady", device.id)
         devices = (CPU,)
-    async with await _opened(context, duty, devices, snapshot.driver_version, run_dir) as transcoder:
+    async with await _opened(context, duty, devices, snapshot.driver_version, run_dir, arrivals) as transcoder:
         yield transcoder
 
 
 async def _opened(
-    context: RoleContext, duty: TranscodingDuty, devices: tuple[Device, ...], driver_version: str | None, run_dir: Path
+    context: RoleContext,
+    duty: TranscodingDuty,
+    devices: tuple[Device, ...],
+    driver_version: str | None,
+    run_dir: Path,
+    arrivals: Callable[[], Iterable[Device]],
 ) -> LocalTranscoder:
     benchmark, cores = _benchmark(context.spec.paths.state), usable_cores()
     if duty.benchmark is not None:
@@ -109,6 +122,8 @@ async def _opened(
         rng=random.SystemRandom(),
         ledger=context.ledger,
         proof_interval_s=duty.proof_interval_s or None,
+        arrivals=arrivals,
+        stand_ins=(CPU.id,) if duty.encoder == "auto" and devices == (CPU,) else (),
     )
 
 

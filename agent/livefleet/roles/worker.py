@@ -94,6 +94,8 @@ class WorkerRole:
             self._transcoder.empty(target.devices)
             if self._worker is not None:
                 self._worker.drain(on=self._is_away())
+                if not self._settings.capacity:
+                    self._worker.offer(self._transcoder.capacity)
 
     def remaining(self) -> Remaining:
         """Jobs under way, and the sessions that they are of: sessions without one are somewhere else already."""
