@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from livefleet.monitoring import Program, fleet_programs, program_secrets
 from livefleet.spec import (
     CommandOutputs,
     FirewallSettings,
@@ -33,10 +34,16 @@ class Target:
     firewall: FirewallSettings
     machine: MachineSettings
     to_send: tuple[SecretToSend, ...] = field(repr=False, default=())
+    programs: tuple[Program, ...] = field(repr=False, default=())  # of monitoring
+    programs_to_send: tuple[SecretToSend, ...] = field(repr=False, default=())
 
     def secrets(self, environ: Mapping[str, str], outputs: CommandOutputs) -> dict[str, bytes]:
         """Contents by path on the host; commands are run by `outputs`. Raises BadInput naming what is missing."""
         return {item.host_path: item.read(environ, outputs) for item in self.to_send}
+
+    def program_secrets(self, environ: Mapping[str, str], outputs: CommandOutputs) -> dict[str, bytes]:
+        """The same of secrets that the programs of monitoring read."""
+        return {item.host_path: item.read(environ, outputs) for item in self.programs_to_send}
 
     def to_json(self) -> dict[str, Any]:
         """For `pyinfra ... debug-inventory`."""
@@ -46,6 +53,7 @@ class Target:
 def target_of(fleet: Fleet, name: str) -> Target:
     """The host's target."""
     settings = fleet.host(name)
+    programs = fleet_programs(fleet, name)
     return Target(
         name=name,
         node=fleet.node(name),
@@ -55,6 +63,8 @@ def target_of(fleet: Fleet, name: str) -> Target:
         firewall=settings.firewall,
         machine=settings.machine,
         to_send=tuple(fleet.secrets_to_send(name)),
+        programs=programs,
+        programs_to_send=program_secrets(fleet, programs),
     )
 
 

@@ -12,28 +12,32 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from livefleet import __version__
-from livefleet.hardware import HardwareSampler, MachineMemory
-from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, Reading, ReadingCollector
+from livefleet import __version__, roles
+from livefleet.enrol import reports_of
+from livefleet.hardware import DevicesAside, GpuSample, HardwareSampler, KernelLog, MachineMemory
+from livefleet.health import (
+    AdminServer,
+    GpuCollector,
+    HostCollector,
+    NodeCollector,
+    NodeStatus,
+    Reading,
+    ReadingCollector,
+)
 from livefleet.kernel import BadInput, Clock, Condition, ConditionBoard, Status, SystemClock
+from livefleet.kernel.incarnation import boot_id
 from livefleet.kernel.systemd import notify, watchdog_interval_s
 from livefleet.reconcile import ReconcileLoop
-from livefleet.reconcile.resources import DrainResource, GpuResource, Takeover
-from livefleet.roles import (
-    KeykeeperRole,
-    OrchestratorRole,
-    PullMode,
-    RedeemerRole,
-    Role,
-    RoleContext,
-    WorkerRole,
-    drain_readings,
-    open_ledger,
-    owner_labels,
-    version_reading,
-)
+from livefleet.reconcile.resources import DrainResource, GpuHealthResource, GpuResource, Takeover
+from livefleet.roles import Role, RoleContext, drain_readings, open_ledger, owner_labels, version_reading
+from livefleet.roles.gpu_health_report import gpu_health_part, gpu_health_readings
+from livefleet.roles.hardware_report import hardware_part
+from livefleet.roles.monitored import Monitored
+from livefleet.roles.set_aside import WithoutSickDevices
 from livefleet.spec import NodeSpec, effects, load_node, node_digest, take_over
 from livefleet.spec import Role as RoleName
+from livefleet.spec.cards import card_problems
+from livefleet.spec.enrolment import HostReport
 
 __all__ = ["Agent"]
 
@@ -49,7 +53,8 @@ class Agent:
         self._spec = spec
         self._asked = spec  # what it was told last, of which some may wait for a restart
         self._applied = applied or digest  # of node.yaml; in pull mode the node may run newer settings than that has
-        self._pull: PullMode | None = None
+        self._pull: roles.PullMode | None = None
+        self._monitored: Monitored | None = None
         self.wants_restart = False
         self._digest = digest
         self._release = release
@@ -58,22 +63,30 @@ class Agent:
         self._board = ConditionBoard(self._clock)
         self._board.on_change(_log_change)
         self._role: Role | None = None
+        self._sampler: HardwareSampler | None = None
         self._gpus: GpuResource | None = None
         self._read = self._applied  # of what node.yaml said last
         self._restart_for: tuple[str, ...] = ()
         self._drain: DrainResource | None = None
         self._drain_loop: ReconcileLoop[Any] | None = None
+        self._health: GpuHealthResource | None = None
+        self._health_loop: ReconcileLoop[Any] | None = None
 
     async def run(self, stop: asyncio.Event, *, on_listening: Callable[[str], None] = lambda _: None) -> None:
         """Serve until `stop`. The admin endpoint is up first, so that a start which hangs can be looked at."""
         spec = self._spec
-        async with HardwareSampler(self._clock, every_s=spec.monitoring.sample_every_s) as sampler:
+        async with HardwareSampler(
+            self._clock, every_s=spec.monitoring.sample_every_s, kernel_log=KernelLog()
+        ) as sampler:
+            self._sampler = sampler
             ledger = open_ledger(spec, MachineMemory(sampler))
-            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler, ledger))
+            aside = DevicesAside()
+            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler, ledger, aside))
             registry = CollectorRegistry()
             for collector in (
                 NodeCollector(self.status),
-                GpuCollector(lambda: sampler.latest),
+                GpuCollector(sampler),
+                HostCollector(spec.paths.state, self._clock.now),
                 ReadingCollector(self._readings, owner_labels(spec, socket.gethostname())),
             ):
                 registry.register(collector)
@@ -82,16 +95,26 @@ class Agent:
             GCCollector(registry=registry)
             self._gpus = GpuResource(sampler, spec.gpus, spec.driver, every_s=spec.monitoring.sample_every_s)
             gpus = ReconcileLoop(self._gpus, self._board)
-            self._drain = DrainResource(spec.paths.state, self._role, self._clock)
+            self._health = self._gpu_health(sampler, aside)
+            self._health_loop = health = ReconcileLoop(self._health, self._board)
+            sampler.on_sample(lambda _: health.nudge())
+            sampler.xids.on_event(lambda _: health.nudge())
+            self._drain = DrainResource(spec.paths.state, WithoutSickDevices(self._role, aside), self._clock)
             self._drain_loop = ReconcileLoop(self._drain, self._board)
+            self._health.recall()
             await self._drain_loop.once()  # a drained node takes nothing, not even at its start
             if spec.pull is not None:
-                self._pull = PullMode(spec, lambda: self._applied, self._takeover(stop), self._clock, self._board)
-            async with AdminServer(spec.monitoring.admin_listen, self.status, registry) as admin:
+                self._pull = roles.PullMode(spec, lambda: self._applied, self._takeover(stop), self._clock, self._board)
+            self._monitored = monitored = Monitored(spec, registry, self._board, self._clock)
+            further = self._role.routes if isinstance(self._role, roles.MonitorRole) else ()
+            admin_server = AdminServer(spec.monitoring.admin_listen, self.status, registry, further=further)
+            async with monitored.listening(), admin_server as admin:
                 on_listening(admin.address)
                 notify("READY=1")
-                pull = () if self._pull is None else (self._pull.run,)
-                await _until(stop, sampler.run, gpus.run, self._drain_loop.run, self._watchdog, self._serve, *pull)
+                reports = reports_of(spec.paths, self._host_report)
+                also = (*monitored.duties, *(duty.run for duty in (self._pull, reports) if duty is not None))
+                loops = (gpus.run, health.run, self._drain_loop.run)
+                await _until(stop, sampler.run, *loops, self._watchdog, self._serve, *also)
                 log.info("agent.stopped")
 
     def reload(self, node: Path) -> None:
@@ -100,8 +123,9 @@ class Agent:
         A file that is wrong changes nothing. One that is as it was does not take back what was pulled since. Everything
         happens at once, on the loop's thread.
         """
-        if self._drain_loop is not None:
-            self._drain_loop.nudge()
+        for loop in (self._drain_loop, self._health_loop):
+            if loop is not None:
+                loop.nudge()
         try:
             applied = load_node(node)
             digest = self._read = node_digest(applied)
@@ -122,6 +146,8 @@ class Agent:
             self._role.take_over(taken)
         if self._gpus is not None:
             self._gpus.judge_by(taken.driver)
+        if self._health is not None:
+            self._health.judge_by(taken.gpu_health)
         logging.getLogger("livefleet").setLevel(taken.monitoring.log_level)
         self._spec, self._digest = taken, node_digest(taken)
         live = [effect.path for effect in changed.live]
@@ -153,15 +179,54 @@ class Agent:
             parts={
                 **(role.parts() if role else {}),
                 **self._drain_part(),
+                **({"gpus": gpu_health_part(self._health.standings())} if self._health else {}),
                 **self._pull_part(),
+                **({"hardware": hardware} if (hardware := self._hardware_part()) else {}),
                 "spec": self._spec_part(),
             },
         )
 
+    def _host_report(self) -> HostReport:
+        """For the service that the host has enrolled at."""
+        status = self.status()
+        return HostReport(
+            ready=status.ready,
+            reasons=tuple(dict.fromkeys(condition.name for condition in status.blocking))[:20],
+            digest=self._digest,
+            release=self._release,
+            pull=None if self._pull is None else self._pull.report(),
+            uptime_s=max(0.0, self._clock.now() - self._started_at),
+        )
+
     def _readings(self) -> list[Reading]:
         drain = drain_readings(self._drain.report()) if self._drain else ()
+        gpus = gpu_health_readings(self._health.standings()) if self._health else ()
         pull = self._pull.readings() if self._pull else ()
-        return [version_reading(self._spec), *(self._role.readings() if self._role else ()), *drain, *pull]
+        monitored = self._monitored.readings() if self._monitored else ()
+        role = self._role.readings() if self._role else ()
+        return [version_reading(self._spec), *role, *drain, *gpus, *pull, *monitored]
+
+    def _gpu_health(self, sampler: HardwareSampler, aside: DevicesAside) -> GpuHealthResource:
+        spec, known = self._spec, dict[str, str]()
+
+        def card_of(gpu: GpuSample) -> str:
+            if gpu.name not in known:
+                known[gpu.name] = "; ".join(card_problems(spec.cards, [gpu.name]))
+            return known[gpu.name]
+
+        return GpuHealthResource(
+            sampler,
+            spec.gpus,
+            spec.gpu_health,
+            state=spec.paths.state,
+            work=aside,
+            clock=self._clock,
+            boot=boot_id(),
+            card_of=card_of,
+        )
+
+    def _hardware_part(self) -> dict[str, Any]:
+        return hardware_part(self._sampler.latest if self._sampler else None)
 
     def _drain_part(self) -> dict[str, Any]:
         return {} if self._drain is None else {"drain": self._drain.report().model_dump(mode="json")}
@@ -202,15 +267,15 @@ def _spec_condition(fault: str, text: str) -> Condition:
 def _role_of(context: RoleContext) -> Role:
     match context.spec.role:
         case RoleName.ORCHESTRATOR:
-            return OrchestratorRole(context)
+            return roles.OrchestratorRole(context)
         case RoleName.WORKER:
-            return WorkerRole(context)
+            return roles.WorkerRole(context)
         case RoleName.REDEEMER:
-            return RedeemerRole(context)
+            return roles.RedeemerRole(context)
         case RoleName.KEYKEEPER:
-            return KeykeeperRole(context)
+            return roles.KeykeeperRole(context)
         case RoleName.MONITOR:
-            raise BadInput("the role `monitor` runs no agent duties of its own yet; declare orchestrator or worker")
+            return roles.MonitorRole(context)
 
 
 async def _until(stop: asyncio.Event, *duties: Callable[[], Awaitable[None]]) -> None:

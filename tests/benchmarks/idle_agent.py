@@ -2,7 +2,8 @@
 
 An off-chain orchestrator with the transcoding duty that watches eight GPUs (the NVML stand-in) at the usual interval.
 Memory of the agent's own process and CPU time over a while, beside an interpreter that only imported the same modules;
-its children are listed for themselves.
+its children are listed for themselves. Then agents of several kinds, each by itself: the packages that its duties
+bring to a host, and its own memory.
 """
 
 import argparse
@@ -13,7 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from deploys.models import Platform
+from livefleet.spec import NodeSpec, ReleaseSettings, extras_of
 from tests.builders.agents import an_agent
+from tests.builders.environments import a_shop
+from tests.builders.kinds import a_keykeeper, a_redeemer, a_worker, an_orchestrator
 from tests.nvml import stub
 
 GPUS = 8
@@ -48,6 +53,31 @@ def imports_mb() -> float:
     return memory
 
 
+def by_kind(folder: Path) -> None:
+    """Packages and idle memory of each kind."""
+    shop = a_shop()
+    kinds = {
+        "orchestrator, off-chain": an_orchestrator(folder / "o"),
+        "worker, transcoding": a_worker(folder / "w", "https://127.0.0.1:9"),
+        "keykeeper": a_keykeeper(folder / "k"),
+        "redeemer": a_redeemer(folder / "r"),
+    }
+    print(f"{'kind':<26}{'packages':>10}{'MiB sent':>10}{'unpacked':>10}{'RSS MB':>9}  extras")
+    for name, node in kinds.items():
+        extras = extras_of(NodeSpec.model_validate({"fleet": "test", "name": "node", **node}))
+        parcel = shop.parcel(shop.release(extras, Platform.own()), ReleaseSettings())
+        sent, unpacked = (sum(getattr(wheel, what) for wheel in parcel.wheels) / 2**20 for what in ("size", "unpacked"))
+        root = folder / name.partition(",")[0][0]
+        with an_agent(root, start=False, **node) as agent:
+            agent.start(ready=False)
+            agent.until("it answers", lambda status: status["conditions"])
+            time.sleep(SETTLE_S)
+            assert agent.process is not None
+            memory = rss_mb(agent.process.pid)
+        told = ", ".join(sorted(extras))
+        print(f"{name:<26}{len(parcel.wheels):>10}{sent:>10.0f}{unpacked:>10.0f}{memory:>9.0f}  {told}")
+
+
 def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--seconds", type=float, default=20)
@@ -76,6 +106,8 @@ def main() -> int:
             taken = time.perf_counter() - began
             rows = [(name_of(pid), rss_mb(pid), (cpu_s(pid) - before[pid]) / taken * 100) for pid in pids]
     own = rows[0]
+    with tempfile.TemporaryDirectory() as scratch:
+        by_kind(Path(scratch))
     print(f"{GPUS} GPUs, {given.seconds:g} s, {len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f}")
     print(f"{'process':<28}{'RSS MB':>9}{'over imports':>14}{'CPU %':>8}")
     print(f"{'imports alone':<28}{base:>9.0f}{1:>14.2f}")

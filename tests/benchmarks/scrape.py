@@ -9,6 +9,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from fractions import Fraction
 from pathlib import Path
 
@@ -59,8 +61,10 @@ def a_snapshot() -> ServerSnapshot:
     return ServerSnapshot(**fields | {"workers": (), "ai_workers": (), "last_durations_s": (), "sessions": SESSIONS})
 
 
-async def measure(folder: Path) -> int:
-    counters, worst = Counters(), 0.0
+@asynccontextmanager
+async def a_busy_node(folder: Path) -> AsyncIterator[Callable[[bool], CollectorRegistry]]:
+    """Everything that such a node reads at a scrape; told apart by stream or not."""
+    counters = Counters()
     transcoder = LocalTranscoder(
         [CPU], run_dir=folder / "media", board=ConditionBoard(SystemClock()), clock=SystemClock(),
         max_sessions=SESSIONS, max_load=NO_LIMIT,
@@ -69,9 +73,9 @@ async def measure(folder: Path) -> int:
         assert transcoder.open_session(SessionId(f"s{number}"), [Profile("p", 640, 360, 10**6)])
     async with a_desk(folder / "store.sqlite3") as (payments, store, _, _):
         fill(payments, counters)
-        for per_stream in (False, True):
 
-            def read(per_stream: bool = per_stream):
+        def registry_of(per_stream: bool) -> CollectorRegistry:
+            def read():
                 now, paid = a_snapshot(), payments.snapshot()
                 return [
                     *server_readings(now, counters, per_stream=per_stream),
@@ -88,6 +92,16 @@ async def measure(folder: Path) -> int:
 
             registry = CollectorRegistry()
             registry.register(ReadingCollector(read, {"node_id": "host", "node_type": "orch"}))
+            return registry
+
+        yield registry_of
+
+
+async def measure(folder: Path) -> int:
+    worst = 0.0
+    async with a_busy_node(folder) as registry_of:
+        for per_stream in (False, True):
+            registry = registry_of(per_stream)
             reading, writing, text = [], [], b""
             for _ in range(ROUNDS):
                 started = time.process_time()

@@ -39,13 +39,14 @@ class RunningAgent:
     service_uri: str
     root: Path
     env: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
 
     def start(self, *, ready: bool = True, timeout_s: float = START_TIMEOUT_S) -> None:
         """Start it; by default wait until it is ready."""
         log = (self.root / "agent.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "livefleet", "agent", "run", str(self.node_yaml)],
+            [self.python, "-m", "livefleet", "agent", "run", str(self.node_yaml)],
             stdout=log,
             stderr=log,
             env=os.environ | self.env,
@@ -164,7 +165,9 @@ class RunningAgent:
 
 
 @contextmanager
-def an_agent(root: Path, *, env: dict[str, str] | None = None, start: bool = True, **node):
+def an_agent(
+    root: Path, *, env: dict[str, str] | None = None, start: bool = True, python: str = sys.executable, **node
+):
     """An agent over a node spec given as keyword arguments; always ended on leaving."""
     root.mkdir(parents=True, exist_ok=True)
     admin = f"127.0.0.1:{free_port()}"
@@ -181,7 +184,7 @@ def an_agent(root: Path, *, env: dict[str, str] | None = None, start: bool = Tru
     node_yaml = root / "node.yaml"
     with node_yaml.open("w") as file:
         YAML(typ="safe").dump(spec, file)
-    agent = RunningAgent(node_yaml, admin, service_uri, root, env or {})
+    agent = RunningAgent(node_yaml, admin, service_uri, root, env or {}, python)
     try:
         if start:
             agent.start()

@@ -116,9 +116,12 @@ async def test_smoke__pays_both_hosts_for_video__and_says_at_which_stage_they_fa
 
             write_fleet(fleet, node, worker, SMOKE)
             await asyncio.to_thread(worker.stop)
-            half = await livefleet_smoke(fleet)
+            textfile = tmp_path / "smoke.prom"
+            half = await livefleet_smoke(fleet, "--every", "1s", "--times", "2", "--textfile", str(textfile))
             assert half.returncode == 1, half.stderr
-            assert "node: passed" in half.stderr
+            assert half.stderr.count("node: passed") == 2
+            assert 'livefleet_smoke_passed{host="node",job="video"} 1.0' in textfile.read_text()
+            assert 'livefleet_smoke_passed{host="gpu",job="video"} 0.0' in textfile.read_text()
             assert "gpu: FAILED" in half.stderr
             assert "video failed at look: no answer on" in half.stderr
             assert dev_secret(GATEWAY).hex() not in half.stderr + half.stdout + passed.stderr + passed.stdout

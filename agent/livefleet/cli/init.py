@@ -11,7 +11,16 @@ import click
 from livefleet.cli.output import console, print_json
 from livefleet.cli.starter import Choices, StarterHost, folders_of, starter_files
 from livefleet.kernel import BadInput, OutsideWorld
-from livefleet.spec import NetworkName, Problem, Role, SpecError, load_fleet, own_fleet_folder, own_profiles, unfinished
+from livefleet.spec import (
+    NetworkName,
+    Problem,
+    Role,
+    SpecError,
+    load_fleet,
+    own_fleet_folder,
+    profile_names,
+    unfinished,
+)
 
 __all__ = ["command"]
 
@@ -71,7 +80,11 @@ def command(
         hosts = hosts or _asked_hosts(role)
         network = network or click.prompt("Network", default=_NETWORKS[0], type=click.Choice(_NETWORKS), err=True)
         profile = profile or click.prompt(
-            "Profile of the hardware", default="nvidia-turing", type=click.Choice(_profiles()), err=True
+            "Profile of the hardware (`livefleet profiles list`)",
+            default="nvidia-turing",
+            type=click.Choice(profile_names()),
+            show_choices=False,
+            err=True,
         )
     machines = _hosts(hosts or (f"node={_PLACEHOLDER}",), Role(role or _ROLES[0]))
     choices = Choices(
@@ -84,7 +97,7 @@ def command(
     )
     if orchestrator is not None and not choices.has_workers:
         raise BadInput("--orchestrator is what workers join, and no host is a worker: give --role worker")
-    files = starter_files(choices, _profiles())
+    files = starter_files(choices)
     _check(files["fleet.yaml"])
     written = _write(folder, files, folders_of(choices))
     missing = unfinished(load_fleet(folder / "fleet.yaml"), os.environ)
@@ -99,10 +112,6 @@ def _fleet_folder() -> Path:
     if found is None:
         raise BadInput("this installation of livefleet has no deploys (it is a host's)")
     return found
-
-
-def _profiles() -> list[str]:
-    return sorted(path.stem for path in own_profiles().glob("*.yaml"))
 
 
 def _name_of(folder: Path) -> str:

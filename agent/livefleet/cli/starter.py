@@ -1,7 +1,7 @@
 """A fleet repository of an operator's own, as text: what `livefleet init` writes."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,10 +56,10 @@ class Choices:
         return self.on_chain and self.has_orchestrator
 
 
-def starter_files(choices: Choices, profiles: Sequence[str]) -> dict[str, str]:
-    """Texts by path in the repository. `profiles`: names that a comment may list."""
+def starter_files(choices: Choices) -> dict[str, str]:
+    """Texts by path in the repository."""
     return {
-        "fleet.yaml": "".join(f"{line}\n" for line in _fleet(choices, profiles)),
+        "fleet.yaml": "".join(f"{line}\n" for line in _fleet(choices)),
         ".gitignore": _gitignore(choices),
         "README.md": _README,
     }
@@ -73,7 +73,7 @@ def folders_of(choices: Choices) -> tuple[str, ...]:
     )
 
 
-def _fleet(choices: Choices, profiles: Sequence[str]) -> Iterator[str]:
+def _fleet(choices: Choices) -> Iterator[str]:
     yield f"# The fleet {choices.name}: `livefleet apply` makes hosts as they are declared here, and keeps them so."
     yield "# Every field is explained by `livefleet schema`; `livefleet validate` says what is wrong or still missing."
     yield f"name: {_text(choices.name)}"
@@ -86,8 +86,8 @@ def _fleet(choices: Choices, profiles: Sequence[str]) -> Iterator[str]:
     yield ""
     yield "# For every host. Values of a profile, a group or a host win, in this order."
     yield "defaults:"
-    yield f"  # What the hardware wants: {', '.join(profiles)},"
-    yield "  # or an own profiles/NAME.yaml."
+    yield "  # What the hardware wants; `livefleet profiles list` has one for each common card and for what hosts do,"
+    yield "  # and an own profiles/NAME.yaml may build on them. Several: [solo, rtx-3060]."
     yield f"  profile: {_text(choices.profile)}"
     if any(not host.is_local for host in choices.hosts):
         yield "  ssh: {user: root} # or {user: deploy, sudo: true, key: ~/.ssh/id_ed25519}"

@@ -11,7 +11,7 @@ import click
 
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import ExitCode
-from livefleet.spec import Fleet, Problem, SpecError, load_fleet, unfinished
+from livefleet.spec import Fleet, Problem, SpecError, card_warnings, load_fleet, unfinished
 
 __all__ = ["command"]
 
@@ -24,7 +24,8 @@ def command(ctx: click.Context, fleet: Path, *, as_json: bool) -> None:
     """Check FLEET (fleet.yaml, or $LIVEFLEET_SPEC) and the profiles it names. Nothing is contacted.
 
     Exit code 2 when something is wrong; each problem says file:line:column and what to do. What is right but still a
-    placeholder, or a secret that is not there yet, is told on stderr as a warning.
+    placeholder, a secret that is not there yet, and what the declared cards will hardly do are told on stderr as
+    warnings.
     """
     try:
         loaded = load_fleet(fleet)
@@ -35,12 +36,16 @@ def command(ctx: click.Context, fleet: Path, *, as_json: bool) -> None:
             count = len(error.problems)
             click.echo(f"{error}\n{count} problem{'s' if count > 1 else ''} found", err=True)
         ctx.exit(ExitCode.BAD_INPUT)
-    summary, warnings = _summary(loaded), unfinished(loaded, os.environ)
+    summary, warnings = _summary(loaded), (*unfinished(loaded, os.environ), *_of_cards(loaded))
     if as_json:
         found = [asdict(warning) for warning in warnings]
         print_json({"ok": True, "file": str(fleet), **summary, "problems": [], "warnings": found})
     else:
         _print(summary, warnings)
+
+
+def _of_cards(fleet: Fleet) -> list[Problem]:
+    return sorted({found for host in fleet.hosts for found in card_warnings(fleet.node(host), fleet.origins(host))})
 
 
 def _summary(fleet: Fleet) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from livefleet.control.diagnostics import (
 )
 from livefleet.control.drain import DrainOutcome, DrainRequest, FleetDrain, HostDrain, drain_fleet
 from livefleet.control.events import Event, parse_event
+from livefleet.control.examination import FleetExamination, HostExamination, examine_fleet
 from livefleet.control.key_plan import KeyFacts, KeyOnChain, KeyPlan, KeySeat, Verdict, plan_keys
 from livefleet.control.ledger import HostLedger, fetch_ledgers
 from livefleet.control.logs import FleetLogs, LogLine, LogsRequest, fleet_logs, parse_line
@@ -45,6 +46,7 @@ __all__ = [
     "Event",
     "FleetDiagnostics",
     "FleetDrain",
+    "FleetExamination",
     "FleetLogs",
     "FleetRun",
     "FleetSmoke",
@@ -53,6 +55,7 @@ __all__ = [
     "HostChain",
     "HostDiagnostics",
     "HostDrain",
+    "HostExamination",
     "HostLedger",
     "HostPlan",
     "HostResult",
@@ -80,6 +83,7 @@ __all__ = [
     "advice",
     "apply",
     "drain_fleet",
+    "examine_fleet",
     "fetch_diagnostics",
     "fetch_ledgers",
     "find_checkout",

@@ -6,6 +6,9 @@ __all__ = [
     "AiWorkerPart",
     "ChainPart",
     "DevicePart",
+    "GpuHealthPart",
+    "GpuPart",
+    "HardwarePart",
     "JoinedWorker",
     "KeptKey",
     "KeykeeperPart",
@@ -70,6 +73,42 @@ class DevicePart(_Part):
     sessions: int
     places: int
     places_used: float
+
+
+class GpuPart(_Part):
+    """A GPU as NVML saw it last. None: it does not tell."""
+
+    gpu: str
+    name: str = ""
+    memory_total: int | None = None  # bytes
+    memory_used: int | None = None
+    utilization: int | None = None  # percent, as the next two
+    encoder_utilization: int | None = None
+    decoder_utilization: int | None = None
+    encoder_sessions: int | None = None
+    temperature_c: int | None = None
+    power_mw: int | None = None
+    power_limit_mw: int | None = None
+    fault: str | None = None
+
+
+class HardwarePart(_Part):
+    """What NVML says."""
+
+    driver_version: str | None = None
+    taken_at: float = 0.0  # unix seconds
+    fault: str | None = None
+    devices: tuple[GpuPart, ...] = ()
+
+
+class GpuHealthPart(_Part):
+    """What the node makes of a GPU's health."""
+
+    gpu: str
+    state: str
+    reason: str = ""
+    text: str = ""
+    advice: str = ""
 
 
 class LoadPart(_Part):

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from livefleet.control.events import SeenHardware
-from livefleet.spec import DriverSettings, NodeSpec
+from livefleet.spec import DriverSettings, NodeSpec, card_problems
 
 __all__ = ["HardwareFinding", "hardware_findings"]
 
@@ -19,9 +19,9 @@ class HardwareFinding(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     host: str
-    kind: Literal["missing", "undeclared", "driver", "unseen"]
+    kind: Literal["missing", "undeclared", "driver", "unseen", "card"]
     subject: str
-    """A UUID, or `driver`."""
+    """A UUID, `driver`, or `cards`."""
 
     text: str
     differs: bool
@@ -29,9 +29,10 @@ class HardwareFinding(BaseModel):
 
 
 def hardware_findings(host: str, node: NodeSpec, seen: SeenHardware) -> list[HardwareFinding]:
-    """In a stable order: driver, declared cards, others."""
+    """In a stable order: driver, what cards they are, declared cards, others."""
     return [
         *(_found(host, "driver", "driver", text) for text in _driver(node, seen)),
+        *(_found(host, "card", "cards", text) for text in _cards(node, seen)),
         *_declared(host, node, seen),
         *_undeclared(host, node, seen),
     ]
@@ -49,6 +50,14 @@ def _driver(node: NodeSpec, seen: SeenHardware) -> Iterator[str]:
         yield text
     if declared.min_version is not None and _numbers(seen.driver) < _numbers(declared.min_version):
         yield f"{seen.driver} is loaded, older than the declared minimum {declared.min_version}"
+
+
+def _cards(node: NodeSpec, seen: SeenHardware) -> tuple[str, ...]:
+    """Cards of another kind than is declared, as the driver names them; without one only that there are none."""
+    if node.gpus == "none":
+        return ()
+    named = [gpu.model for gpu in seen.gpus if node.gpus == "all" or gpu.uuid in node.gpus]
+    return card_problems(node.cards, named) if named or not seen.devices else ()
 
 
 def _other_than_declared(declared: DriverSettings, loaded: str) -> str:
@@ -90,7 +99,7 @@ def _undeclared(host: str, node: NodeSpec, seen: SeenHardware) -> Iterator[Hardw
 
 def _found(
     host: str,
-    kind: Literal["missing", "undeclared", "driver", "unseen"],
+    kind: Literal["missing", "undeclared", "driver", "unseen", "card"],
     subject: str,
     text: str,
     *,

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from livefleet.control.node_parts import (
     AiWorkerPart,
     ChainPart,
+    GpuHealthPart,
+    HardwarePart,
     KeykeeperPart,
     LoadPart,
     ModelAccountsPart,
@@ -64,6 +66,8 @@ class NodeReport(BaseModel):
     ai_worker: AiWorkerPart | None = None
     redeemer: RedeemerPart | None = None
     keykeeper: KeykeeperPart | None = None
+    hardware: HardwarePart | None = None
+    gpus: tuple[GpuHealthPart, ...] = ()
     models: tuple[ModelPart, ...] = ()
     model_accounts: ModelAccountsPart | None = None
     proposals: tuple[dict[str, Any], ...] = ()

@@ -1,6 +1,10 @@
 """The fleet spec: what operators declare, read with positions and checked as a whole."""
 
 from livefleet.spec.ai import AiDuty, ModelEntry, Pipeline
+from livefleet.spec.card import Card, Known
+from livefleet.spec.card_check import card_warnings
+from livefleet.spec.cards import CardTable, card_of, card_problems, card_table, cards
+from livefleet.spec.central import CentralMonitoring, MonitoredHost, MonitorSettings
 from livefleet.spec.declared_price import Currency, DeclaredPrice
 from livefleet.spec.digest import node_digest, to_yaml
 from livefleet.spec.drain import (
@@ -13,9 +17,24 @@ from livefleet.spec.drain import (
     load_drain,
     save_drain,
 )
-from livefleet.spec.fleet import FleetSpec, HostLayer, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
-from livefleet.spec.gpu import DriverRepository, DriverSettings, GpuFamily, GpuSelection
+from livefleet.spec.examination import Examination, Finding, Grade
+from livefleet.spec.extras import EXTRAS, Extra, extras_of, missing_extras, require_packages
+from livefleet.spec.fleet import FleetSpec, HostLayer, HostSettings, ProfileLayer, SshSettings
+from livefleet.spec.gpu import CardName, DriverRepository, DriverSettings, GpuFamily, GpuSelection
+from livefleet.spec.gpu_health import GpuAction, GpuHealthSettings, GpuSign
 from livefleet.spec.host_safety import FirewallSettings, MachineSettings, OpenPort
+from livefleet.spec.image import (
+    MANIFEST_IN_IMAGE,
+    ImageDriver,
+    ImageFile,
+    ImageFormat,
+    ImageManifest,
+    ImagePackage,
+    ImageRelease,
+    ImageSource,
+    ImageWheel,
+    parse_manifest,
+)
 from livefleet.spec.key_uses import KeyUse, does_media_work, key_uses
 from livefleet.spec.keykeeper import KeykeeperKeys, KeykeeperSettings
 from livefleet.spec.keys import KeyRef, KeyRole, NodeKey, NodeRemoteKey, RemoteKey, SecretRef
@@ -31,7 +50,8 @@ from livefleet.spec.model_orders import (
     load_model_orders,
     save_model_orders,
 )
-from livefleet.spec.monitoring import Monitoring, SecretPlace, ServiceSettings
+from livefleet.spec.monitored import EXPORTER_PORT
+from livefleet.spec.monitoring import Monitoring, PushSettings, ScrapeDoor, SecretPlace, ServiceSettings
 from livefleet.spec.network import Network, NetworkName, RpcEndpoint, Subgraph
 from livefleet.spec.node import NodePaths, NodeSpec
 from livefleet.spec.node_prices import declared_prices, needs_rate
@@ -44,6 +64,8 @@ from livefleet.spec.profile import Origin, Origins
 from livefleet.spec.pull import PullSettings, slice_path
 from livefleet.spec.reboot_window import RebootWindow
 from livefleet.spec.redeemer import RedeemerSettings
+from livefleet.spec.release import ReleaseSettings
+from livefleet.spec.resolved_profile import ResolvedProfile, profile_names, resolve_profile
 from livefleet.spec.roles import (
     BatchMode,
     Duties,
@@ -70,9 +92,16 @@ from livefleet.spec.weights import WeightsSettings
 __all__ = [
     "CREDENTIALS",
     "DEFAULT_DEADLINE_S",
+    "EXPORTER_PORT",
+    "EXTRAS",
+    "MANIFEST_IN_IMAGE",
     "MODEL_ORDERS_FILE",
     "AiDuty",
     "BatchMode",
+    "Card",
+    "CardName",
+    "CardTable",
+    "CentralMonitoring",
     "CommandOutputs",
     "Currency",
     "DeclaredPrice",
@@ -86,27 +115,45 @@ __all__ = [
     "Duties",
     "Effect",
     "Effects",
+    "Examination",
+    "Extra",
     "FeedSettings",
     "FeesWithdrawal",
+    "Finding",
     "FirewallSettings",
     "Fleet",
     "FleetSpec",
     "GasSettings",
+    "GpuAction",
     "GpuFamily",
+    "GpuHealthSettings",
     "GpuSelection",
+    "GpuSign",
+    "Grade",
     "HostLayer",
     "HostSettings",
+    "ImageDriver",
+    "ImageFile",
+    "ImageFormat",
+    "ImageManifest",
+    "ImagePackage",
+    "ImageRelease",
+    "ImageSource",
+    "ImageWheel",
     "KeyRef",
     "KeyRole",
     "KeyUse",
     "KeykeeperKeys",
     "KeykeeperSettings",
+    "Known",
     "LedgerDuty",
     "MachineSettings",
     "ModelEntry",
     "ModelOrder",
     "ModelOrders",
     "ModelWish",
+    "MonitorSettings",
+    "MonitoredHost",
     "Monitoring",
     "Network",
     "NetworkName",
@@ -125,15 +172,18 @@ __all__ = [
     "Problem",
     "ProfileLayer",
     "PullSettings",
+    "PushSettings",
     "RebootWindow",
     "RedeemerSettings",
     "RedemptionDuty",
     "ReleaseSettings",
     "RemoteKey",
+    "ResolvedProfile",
     "RewardDuty",
     "Role",
     "RolloutSettings",
     "RpcEndpoint",
+    "ScrapeDoor",
     "SecretPlace",
     "SecretRef",
     "SecretToSend",
@@ -152,9 +202,15 @@ __all__ = [
     "TranscodingDuty",
     "WeightsSettings",
     "WorkerSettings",
+    "card_of",
+    "card_problems",
+    "card_table",
+    "card_warnings",
+    "cards",
     "declared_prices",
     "does_media_work",
     "effects",
+    "extras_of",
     "fleet_schema",
     "is_fleet_folder",
     "key_uses",
@@ -165,11 +221,16 @@ __all__ = [
     "load_node",
     "load_profile",
     "masked_urls",
+    "missing_extras",
     "needs_rate",
     "node_digest",
     "own_fleet_folder",
     "own_profiles",
+    "parse_manifest",
     "parse_node",
+    "profile_names",
+    "require_packages",
+    "resolve_profile",
     "save_drain",
     "save_model_orders",
     "slice_path",

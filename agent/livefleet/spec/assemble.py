@@ -11,29 +11,36 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from livefleet.spec.card_check import check_cards
+from livefleet.spec.central import CentralMonitoring, MonitorSettings
 from livefleet.spec.check import Placed, check_fleet, check_node
 from livefleet.spec.document import Document, Place
 from livefleet.spec.explain import Locate, dotted, explain
-from livefleet.spec.fleet import LOCAL, FleetSpec, HostSettings, ProfileLayer, ReleaseSettings, SshSettings
+from livefleet.spec.fleet import LOCAL, FleetSpec, HostSettings, ProfileLayer, SshSettings
 from livefleet.spec.gateways_file import with_gateways_file
 from livefleet.spec.host_safety import FirewallSettings, MachineSettings
 from livefleet.spec.key_check import check_keys
 from livefleet.spec.key_uses import key_uses
+from livefleet.spec.monitored import Reached, monitor_addresses, monitored_hosts
+from livefleet.spec.monitoring_check import check_monitoring, monitoring_secrets
 from livefleet.spec.node import NodeSpec
 from livefleet.spec.on_chain_check import check_on_chain, with_addresses
 from livefleet.spec.problem import Problem, SpecError, did_you_mean
 from livefleet.spec.profile import LayerData, Origin, Origins, ProfileFolders, Trail, merge, normal, over
+from livefleet.spec.profile_chains import ProfileChains, profiles_named
 from livefleet.spec.pull import TRUST_ON_HOST
+from livefleet.spec.release import ReleaseSettings
+from livefleet.spec.roles import Role
 from livefleet.spec.rollout import rollout_faults
 from livefleet.spec.secrets import UsedNames, node_keys, node_secrets, secret_place
 from livefleet.spec.smoke import smoke_faults
 
-__all__ = ["Merged", "assemble", "empty_sections", "locate_in", "mapping_of", "used_names"]
+__all__ = ["Merged", "assemble", "check_profile", "empty_sections", "locate_in", "mapping_of", "used_names"]
 
 _NODE_SIDE: Final = frozenset(NodeSpec.model_fields) - {"keys", "secrets"}  # these are made for the node at the end
 # Empty takes back what a lower layer said.
 _MAY_BE_EMPTY: Final = frozenset(
-    {"profile", "orchestrator", "worker", "redeemer", "keykeeper", "on_chain", "store", "pull"}
+    {"profile", "orchestrator", "worker", "redeemer", "keykeeper", "monitor", "on_chain", "store", "pull"}
 )
 
 
@@ -56,17 +63,18 @@ class _Assembly:
 
     def __init__(self, document: Document, folders: ProfileFolders) -> None:
         self._document = document
-        self._folders = folders
         self._problems: list[Problem] = list(document.problems)
         self._data = self._with_gateways_files(_normal_fleet(mapping_of(document), document.place))
         self._fleet_layer = self._layer_of_fleet()
-        self._profiles: dict[str, LayerData | None] = {}
+        self._chains = ProfileChains(folders, check_profile)
+        self._profiles: dict[tuple[str, ...], list[LayerData]] = {}
         self._merged: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def result(self) -> tuple[FleetSpec, dict[str, Merged]]:
         spec = self._spec()
         self._check_empty()
         nodes = self._nodes()
+        self._problems += self._chains.problems
         keys, secrets = self._section("keys"), self._section("secrets")
         self._problems += _told_once(
             (name, problem)
@@ -74,15 +82,22 @@ class _Assembly:
             for problem in (
                 *check_node(node, origins, keys=keys, secrets=secrets),
                 *check_on_chain(node, origins, keys),
+                *check_cards(node, origins),
                 *(check_keys(node, origins, spec.keys) if spec is not None else ()),
             )
         )
         placed = {name: Placed(_machine(merged), node, origins) for name, (node, origins, merged) in nodes.items()}
         self._problems += check_fleet(placed)
         self._problems += () if spec is None else [*self._smoke(spec), *self._rollout(spec)]
+        reached = {name: Reached(node, _reached_at(merged)) for name, (node, _, merged) in nodes.items()}
+        if spec is not None and len(nodes) == len(spec.hosts):
+            self._problems += self._monitoring(spec, reached, {name: parts[1] for name, parts in nodes.items()})
         if self._problems or spec is None:
             raise SpecError(self._problems)
-        return spec, {name: _finished(spec, *parts) for name, parts in nodes.items()}
+        return spec, {
+            name: _finished(spec, _with_hosts(node, reached, name, spec.monitoring), origins, _let_in(merged, reached))
+            for name, (node, origins, merged) in nodes.items()
+        }
 
     def _with_gateways_files(self, data: dict[str, Any]) -> dict[str, Any]:
         """The file with each layer's `gateways_file` read."""
@@ -130,6 +145,8 @@ class _Assembly:
             origins = Origins(layers)
             merged = over(lower, layers[0].data)
             values = {key: value for key, value in merged.items() if key in _NODE_SIDE}
+            if isinstance(values.get("profile"), list):
+                values["profile"] = " + ".join(map(str, values["profile"]))
             if merged.get("address") == LOCAL and isinstance(values.get("root"), str):
                 values["root"] = str((Path(self._document.file).parent / values["root"]).absolute())
             try:
@@ -171,40 +188,13 @@ class _Assembly:
         return found[::-1]
 
     def _profile(self, origins: Origins, layers: Sequence[LayerData]) -> list[LayerData]:
-        name = next((layer.data["profile"] for layer in layers if "profile" in layer.data), None)
-        if not isinstance(name, str):
-            return []
-        if name not in self._profiles:
-            self._profiles[name] = self._read_profile(name, origins)
-        layer = self._profiles[name]
-        return [layer] if layer is not None else []
-
-    def _read_profile(self, name: str, origins: Origins) -> LayerData | None:
-        try:
-            document = self._folders.find(name)
-        except SpecError as error:
-            self._problems += error.problems
-            return None
-        if document is None:
-            origin = origins.nearest(("profile",))
-            assert origin is not None  # some layer named it
-            hint = did_you_mean(name, self._folders.names()) or f"write profiles/{name}.yaml beside the fleet file"
-            self._problems.append(
-                Problem(origin.file, origin.line, origin.column, f"no profile `{name}`", hint, "profile")
-            )
-            return None
-        self._problems += document.problems
-        data = normal(document.data, document.place)
-        try:
-            ProfileLayer.model_validate(data)
-        except ValidationError as error:
-            self._problems += explain(error, ProfileLayer, data, locate_in(document))
-        if not isinstance(data, dict):
-            return None
-        self._problems += empty_sections(data, document.file, document.place)
-        data, problems = with_gateways_file(data, document.place, document.file)
-        self._problems += problems
-        return LayerData(f"profile {name}", document.file, data, document.place)
+        """The layers of the profiles that the strongest of these layers names."""
+        said = next((layer.data["profile"] for layer in layers if "profile" in layer.data), None)
+        named = profiles_named(said, origins.of)
+        key = tuple(name for name, _ in named)
+        if key not in self._profiles:
+            self._profiles[key] = self._chains.layers(named)
+        return self._profiles[key]
 
     def _layer(self, name: str, trail: Trail) -> list[LayerData]:
         data: Any = self._data
@@ -239,6 +229,23 @@ class _Assembly:
             self._problem(places["rollout"].children[field], message, hint, f"rollout.{field}")
             for field, message, hint in rollout_faults(spec.rollout, spec.hosts, spec.groups)
         ]
+
+    def _monitoring(
+        self, spec: FleetSpec, reached: dict[str, Reached], origins: dict[str, Origins]
+    ) -> Iterable[Problem]:
+        places = self._document.place.children
+        for trail, message, hint in check_monitoring(spec.monitoring, reached, spec.secrets):
+            if trail[0] == "hosts":
+                name, *path = trail[1:]
+                of = origins[str(name)]
+                origin = of.nearest(tuple(path)) or of.of(("name",))
+                assert origin is not None  # the host's layer always has a name
+                yield Problem(origin.file, origin.line, origin.column, message, hint, dotted(tuple(path)))
+                continue
+            place = places.get("monitoring", self._document.place)
+            for key in trail:
+                place = place.children.get(key, place)
+            yield self._problem(place, message, hint, dotted(("monitoring", *trail)))
 
     def _section(self, name: str) -> dict[str, Any]:
         section = self._data.get(name)
@@ -275,6 +282,30 @@ def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[st
     return Merged(full, origins, settings)
 
 
+def _reached_at(merged: dict[str, Any]) -> str:
+    address = str(merged.get("address"))
+    return "" if address == LOCAL else address
+
+
+def _with_hosts(node: NodeSpec, reached: dict[str, Reached], name: str, central: CentralMonitoring) -> NodeSpec:
+    """A monitor knows every host; nobody else does."""
+    if node.role is not Role.MONITOR:
+        return node
+    door = MonitorSettings() if node.monitor is None else node.monitor
+    notify = central.notify if central.notify.needs_relay else None
+    known = {"hosts": monitored_hosts(reached, name), "loki": central.loki, "notify": notify}
+    return node.model_copy(update={"monitor": door.model_copy(update=known)})
+
+
+def _let_in(merged: dict[str, Any], reached: dict[str, Reached]) -> dict[str, Any]:
+    """The merged values, monitors let in by the firewall where nobody has said who is."""
+    firewall = merged.get("firewall")
+    monitors = monitor_addresses(reached)
+    if not monitors or not isinstance(firewall, dict) or "monitors" in firewall:
+        return merged
+    return {**merged, "firewall": {**firewall, "monitors": monitors}}
+
+
 def _machine(merged: dict[str, Any]) -> str:
     """The same text for hosts that are reached in the same way, which makes them one machine."""
     ssh = merged.get("ssh")
@@ -307,6 +338,7 @@ def used_names(node: NodeSpec) -> UsedNames:
         secrets += [shared.postgres, shared.ca]
     secrets += [model.token for model in node.models]
     secrets += [node.duties.ai.weights.token] if node.duties.ai else []
+    secrets += monitoring_secrets(node)
     return UsedNames(
         tuple(sorted({use.name for use in key_uses(node)})),
         tuple(sorted({name for name in secrets if name is not None})),
@@ -323,6 +355,21 @@ def _normal_fleet(data: dict[str, Any], place: Place) -> dict[str, Any]:
             inner = place.children[kind].children
             data[kind] = {name: normal(layer, inner[name]) for name, layer in data[kind].items()}
     return data
+
+
+def check_profile(name: str, document: Document) -> tuple[dict[str, Any] | None, list[Problem]]:  # noqa: ARG001
+    """A profile by itself."""
+    data = normal(document.data, document.place)
+    problems: list[Problem] = []
+    try:
+        ProfileLayer.model_validate(data)
+    except ValidationError as error:
+        problems += explain(error, ProfileLayer, data, locate_in(document))
+    if not isinstance(data, dict):
+        return None, problems
+    problems += empty_sections(data, document.file, document.place)
+    data, more = with_gateways_file(data, document.place, document.file)
+    return data, [*problems, *more]
 
 
 def mapping_of(document: Document) -> dict[str, Any]:

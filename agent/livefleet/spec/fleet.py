@@ -5,7 +5,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, field_validator
 
 from livefleet.spec.ai import ModelEntry
-from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.central import CentralMonitoring, MonitorLayer
+from livefleet.spec.gpu import CardName, DriverSettings, GpuSelection
+from livefleet.spec.gpu_health import GpuHealthSettings
 from livefleet.spec.host_safety import FirewallSettings, MachineSettings
 from livefleet.spec.keykeeper import KeykeeperLayer
 from livefleet.spec.keys import KeyRef, SecretRef
@@ -16,6 +18,7 @@ from livefleet.spec.on_chain import OnChain
 from livefleet.spec.pricing import Prices
 from livefleet.spec.pull import PullSettings
 from livefleet.spec.redeemer import RedeemerLayer
+from livefleet.spec.release import ReleaseSettings
 from livefleet.spec.roles import Duties, OrchestratorLayer, Role, WorkerLayer
 from livefleet.spec.rollout import RolloutSettings
 from livefleet.spec.smoke import SmokeSettings
@@ -67,20 +70,6 @@ class SshSettings(SpecModel):
     """`user@host:port` to go through. None: straight."""
 
 
-class ReleaseSettings(SpecModel):
-    """Where a host gets the agent and what it stands on."""
-
-    source: Literal["auto", "index", "wheelhouse"] = "auto"
-    """`index`: the host installs from a package index. `wheelhouse`: the operator's machine sends every wheel. `auto`:
-    the index where the host reaches it, else the wheelhouse."""
-
-    index_url: str | None = None
-    """Package index, in place of the host's own setting."""
-
-    keep: int = Field(default=3, ge=2)
-    """Releases kept on the host, the running one included, so that going back needs no download."""
-
-
 class Layer(SpecModel):
     """Any part of a node's settings, given for many hosts or for one. What is left out comes from the layers below."""
 
@@ -101,8 +90,15 @@ class Layer(SpecModel):
     gpus: GpuSelection | None = None
     """`all` present ones, `none`, or a list of exact UUIDs."""
 
+    cards: tuple[CardName, ...] | None = None
+    """Cards that hosts are meant to have, by their names in `livefleet profiles list`; with others they are not
+    touched. Profiles of cards say it; an empty list takes it back."""
+
     driver: DriverSettings | None = None
     """The NVIDIA driver."""
+
+    gpu_health: GpuHealthSettings | None = None
+    """What is done about faults of the GPUs, where it is something else than the built-in table says."""
 
     orchestrator: OrchestratorLayer | None = None
     """Facing gateways; for the role orchestrator."""
@@ -115,6 +111,9 @@ class Layer(SpecModel):
 
     keykeeper: KeykeeperLayer | None = None
     """Keeping keys without media; for the role keykeeper."""
+
+    monitor: MonitorLayer | None = None
+    """The door for hosts that push; for the role monitor."""
 
     on_chain: OnChain | None = None
     """What is to stand on chain for the orchestrator."""
@@ -156,12 +155,17 @@ class ProfileLayer(Layer):
     description: str | None = None
     """One line for people."""
 
+    extends: Name | tuple[Name, ...] | None = None
+    """The profile that this one builds on, by name, or several of which the later wins; values here win over theirs. A
+    profile of your own may extend the one of the same name that comes with livefleet."""
+
 
 class GroupLayer(Layer):
     """Defaults, or a group's settings."""
 
-    profile: Name | None = None
-    """Name of the profile (`profiles/NAME.yaml`) that gives further values."""
+    profile: Name | tuple[Name, ...] | None = None
+    """Name of the profile (`profiles/NAME.yaml`) that gives further values, or a list of which the later wins: what the
+    host does, and the cards that it has, as `[solo, rtx-3060]`."""
 
 
 class HostLayer(GroupLayer):
@@ -194,6 +198,9 @@ class FleetSpec(SpecModel):
 
     smoke: SmokeSettings = SmokeSettings()
     """Small paid jobs that show whether hosts earn."""
+
+    monitoring: CentralMonitoring = CentralMonitoring()
+    """What hosts with the role `monitor` run."""
 
     defaults: GroupLayer = GroupLayer()
     """For every host."""

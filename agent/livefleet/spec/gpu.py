@@ -9,13 +9,16 @@ from livefleet.spec.model import SpecModel
 from livefleet.spec.reboot_window import RebootWindow
 from livefleet.spec.session_patch import SessionPatch
 
-__all__ = ["DriverRepository", "DriverSettings", "DriverVersion", "GpuFamily", "GpuSelection", "GpuUuid"]
+__all__ = ["CardName", "DriverRepository", "DriverSettings", "DriverVersion", "GpuFamily", "GpuSelection", "GpuUuid"]
 
 GpuUuid = Annotated[str, StringConstraints(pattern=r"^(GPU|MIG)-[0-9a-fA-F-]{8,}$")]
 """NVML's UUID of a device."""
 
 GpuSelection = Literal["all", "none"] | tuple[GpuUuid, ...]
 """`all` present ones (none present is fine), `none`, or exactly these UUIDs (each must be present)."""
+
+CardName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+"""A card's name in the table of cards, as `rtx-3060`."""
 
 GpuFamily = Literal["maxwell", "pascal", "volta", "turing", "ampere", "ada", "hopper", "blackwell"]
 """An NVIDIA architecture, oldest first."""

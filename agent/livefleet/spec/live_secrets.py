@@ -16,6 +16,12 @@ def live_secret_paths(node: NodeSpec) -> frozenset[str]:
             names.append(settings.worker_secret_before.secret)
         if settings.tls is not None:
             names += [settings.tls.certificate, settings.tls.key]
+    if (door := node.monitoring.scrape) is not None:
+        names.append(door.token)
+    if (push := node.monitoring.push) is not None:
+        names.append(push.token)
+    if node.role is Role.MONITOR and node.monitor is not None:
+        names.append(node.monitor.token)
     if node.role is Role.WORKER and node.worker is not None:
         names.append(node.worker.secret)
     return frozenset(node.secrets[name] for name in names if name in node.secrets)

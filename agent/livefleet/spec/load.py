@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -12,6 +13,7 @@ from livefleet.spec.explain import explain
 from livefleet.spec.fleet import FleetSpec, HostSettings, ProfileLayer
 from livefleet.spec.gateways_file import with_gateways_file
 from livefleet.spec.keys import SecretRef
+from livefleet.spec.more_hosts import with_hosts
 from livefleet.spec.node import NodeSpec
 from livefleet.spec.own_files import own_profiles
 from livefleet.spec.problem import SpecError, did_you_mean
@@ -75,18 +77,25 @@ class Fleet:
             raise BadInput(f"{self.path}: no host `{host}`; {did_you_mean(host, self._hosts)}") from None
 
 
-def load_fleet(path: Path, *, profiles: Sequence[Path] | None = None) -> Fleet:
+def load_fleet(
+    path: Path,
+    *,
+    profiles: Sequence[Path] | None = None,
+    more_hosts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Fleet:
     """Read, merge and check a fleet file.
 
     Args:
         path: fleet.yaml. Its name stands in messages as given.
         profiles: Folders to look for profiles in, best first. None: `profiles` beside the file, then livefleet's.
+        more_hosts: Hosts that the file does not have, by name, as it would declare them.
 
     Raises:
         SpecError: with every problem that was found, in all files.
     """
     folders = [path.parent / "profiles", own_profiles()] if profiles is None else list(profiles)
-    return Fleet(path, *assemble(read_document(path), ProfileFolders(folders)))
+    document = with_hosts(read_document(path), more_hosts or {})
+    return Fleet(path, *assemble(document, ProfileFolders(folders)))
 
 
 def load_node(path: Path) -> NodeSpec:

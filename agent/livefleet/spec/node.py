@@ -1,12 +1,16 @@
 """One host's slice of the fleet: what apply renders and the agent parses."""
 
+import operator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from livefleet.spec.ai import ModelEntry
-from livefleet.spec.gpu import DriverSettings, GpuSelection
+from livefleet.spec.central import MonitorSettings
+from livefleet.spec.gpu import CardName, DriverSettings, GpuSelection
+from livefleet.spec.gpu_health import GpuHealthSettings
 from livefleet.spec.keykeeper import KeykeeperSettings
 from livefleet.spec.keys import NodeKey
 from livefleet.spec.model import SpecModel
@@ -63,7 +67,15 @@ class NodeSpec(SpecModel):
     role: Role
     duties: Duties = Duties()
     gpus: GpuSelection = "all"
+    cards: tuple[CardName, ...] = Field(default=(), exclude_if=operator.not_)
+    """Cards that the host is meant to have, by their names in the table of cards. Empty: any."""
+
     driver: DriverSettings = DriverSettings()
+    gpu_health: GpuHealthSettings = Field(
+        default=GpuHealthSettings(), exclude_if=partial(operator.eq, GpuHealthSettings())
+    )
+    """What is done about faults of the GPUs, where it is something else than the built-in table says."""
+
     orchestrator: OrchestratorSettings | None = None
     """Required for the role orchestrator."""
 
@@ -75,6 +87,9 @@ class NodeSpec(SpecModel):
 
     keykeeper: KeykeeperSettings | None = None
     """Required for the role keykeeper."""
+
+    monitor: MonitorSettings | None = None
+    """For the role monitor: who pushes to it, and the hosts that it knows."""
 
     on_chain: OnChain | None = None
     """What is to stand on chain for the orchestrator. None: nothing of it is looked at."""

@@ -98,6 +98,20 @@ async def test_worker__joins_and_does_a_segment(serve, work_for):
     assert (snapshot.joined, snapshot.done, snapshot.pixels) == (True, 1, (426 * 240 + 256 * 144) * 60)
 
 
+async def test_worker__offers_less__is_told_once_nothing_is_under_way(serve, work_for):
+    orchestrator = await serve(worker_secret=SECRET)
+    hands = await work_for(orchestrator, capacity=4)
+    await until(lambda: workers(orchestrator))
+    token = (await orchestrator.info()).auth_token
+    await send(orchestrator, token)
+    hands.worker.offer(2)
+    assert (await send(orchestrator, token, sequence=8)).error is None
+    assert [(w.capacity, w.sessions) for w in workers(orchestrator)] == [(4, 1)]  # the stream stays: a session is open
+    request = pb.EndTranscodingSessionRequest(auth_token=auth_token_to_proto(token))
+    await orchestrator.call("EndTranscodingSession", request, pb.EndTranscodingSessionResponse)
+    await until(lambda: [w.capacity for w in workers(orchestrator)] == [2])
+
+
 async def test_worker__hash_and_fresh_start_wanted__hears_so_and_its_hashes_arrive(serve, work_for):
     orchestrator = await serve(worker_secret=SECRET)
     hands = await work_for(orchestrator)

@@ -138,7 +138,7 @@ HOSTS = st.builds(StarterHost, NAMES, ADDRESSES, st.sampled_from([Role.ORCHESTRA
 @given(st.lists(HOSTS, min_size=1, max_size=4, unique_by=(lambda h: h.name, lambda h: h.address)), NAMES)
 def test_starter_files__any_names_and_addresses__come_back_from_the_file_as_they_were(tmp_path_factory, hosts, name):
     path = tmp_path_factory.mktemp("any") / "fleet.yaml"
-    path.write_text(starter_files(Choices(name, NetworkName.OFFCHAIN, tuple(hosts), "cpu"), ["cpu"])["fleet.yaml"])
+    path.write_text(starter_files(Choices(name, NetworkName.OFFCHAIN, tuple(hosts), "cpu"))["fleet.yaml"])
     fleet = load_fleet(path)
     assert fleet.name == name
     assert [StarterHost(host, fleet.host(host).address, fleet.node(host).role) for host in fleet.hosts] == hosts

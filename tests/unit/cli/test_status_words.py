@@ -136,5 +136,5 @@ def test_report__keys_of_the_json_document():
     assert set(report.model_dump()) == {
         "version", "name", "role", "digest", "ready", "release", "started_at", "conditions", "drain", "server", "load",
         "payments", "prices", "chain", "worker", "ai_worker", "redeemer", "keykeeper", "models",
-        "model_accounts", "proposals",
+        "model_accounts", "proposals", "hardware", "gpus",
     }  # fmt: skip

@@ -50,6 +50,12 @@ def found(node: NodeSpec, hardware: SeenHardware) -> list[tuple[str, str, bool]]
         ({"driver": {"version": "580.65.06"}}, seen(A), [("driver", "driver", True)]),
         ({"driver": {"min_version": "590", "install": False}}, seen(A), [("driver", "driver", True)]),
         ({"driver": {"min_version": "580.95"}}, seen(A), []),
+        ({"cards": ["a4000"]}, seen(A), []),
+        ({"cards": ["rtx-3060"]}, seen(A), [("card", "cards", True)]),
+        ({"cards": ["rtx-3060"], "gpus": [B]}, seen(A, B), [("card", "cards", True), ("undeclared", A, False)]),
+        ({"cards": ["rtx-3060"], "gpus": "none"}, seen(A), [("undeclared", A, False)]),
+        ({"cards": ["a4000"]}, seen(), [("card", "cards", True)]),
+        ({"cards": ["a4000"]}, seen(devices=1, driver=""), [("driver", "driver", True)]),
     ],
 )  # fmt: skip
 def test_findings__each_pair_of_declared_and_seen(

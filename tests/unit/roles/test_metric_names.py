@@ -3,12 +3,13 @@
 import re
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
 from livefleet.ai import AdvertisedModel, ModelSnapshot, PoolSnapshot
-from livefleet.hardware import DeviceBook, GpuSample, HardwareSnapshot
-from livefleet.health import GpuCollector, NodeCollector, NodeStatus
+from livefleet.hardware import DeviceBook, GpuLook, GpuMemory, GpuState, XidEvent, judge
+from livefleet.health import GpuCollector, HostCollector, NodeCollector, NodeStatus
 from livefleet.kernel import Condition, Refused, Status, Wei
 from livefleet.media import Profile
 from livefleet.payments import (
@@ -21,7 +22,9 @@ from livefleet.payments import (
     Rate,
     TicketCount,
 )
+from livefleet.reconcile.resources import GpuStanding
 from livefleet.roles import drain_readings, owner_labels, version_reading
+from livefleet.roles.gpu_health_report import gpu_health_readings
 from livefleet.roles.model_accounts import model_account_readings
 from livefleet.roles.model_metrics import model_runners_part, own_model_readings
 from livefleet.roles.own_metrics import own_ai_worker_readings, own_price_readings
@@ -33,9 +36,10 @@ from livefleet.roles.reference_metrics import (
     transcoded_readings,
     uploaded_readings,
 )
-from livefleet.spec import DrainReport, DrainScope, DrainState, NodeSpec
+from livefleet.spec import DrainReport, DrainScope, DrainState, GpuHealthSettings, NodeSpec
 from livefleet.wire.work_stats import AiStats, SegmentStats
 from livefleet.wire.worker import AiWorkerSnapshot
+from tests.builders.hardware import a_gpu, some_hardware
 from tests.builders.metrics import Scrape, drift, the_table
 
 pytestmark = pytest.mark.unit
@@ -91,16 +95,19 @@ def a_pool():
 
 
 def test_ai_and_gpu_rows__stand_in_the_table():
-    gpu = GpuSample(
-        0, "GPU-1", "L4", memory_total=10, memory_used=1, utilization=1, encoder_utilization=1, decoder_utilization=1,
-        temperature_c=40, power_mw=5,
-    )  # fmt: skip
     collectors = (
         NodeCollector(a_status),
-        GpuCollector(lambda: HardwareSnapshot(0.0, "580.1", None, (gpu,))),
+        GpuCollector(some_hardware(a_gpu("GPU-1"), xids=[74])),
+        HostCollector(Path("/"), lambda: 5.0, is_kept=lambda: True),
     )
-    scrape = Scrape.of_readings([version_reading(a_node()), *an_ai_scrape()], *collectors)
+    sick, _ = judge(GpuLook(9.0, "boot", events=(XidEvent("GPU-1", "", 79, 8.0),)), GpuMemory(), GpuHealthSettings())
+    gpus = gpu_health_readings([GpuStanding("GPU-1", sick, times_aside=2)])
+    scrape = Scrape.of_readings([version_reading(a_node()), *an_ai_scrape(), *gpus], *collectors)
     assert drift(scrape, "node", "ai", "gpu", owner=False) == []
+    states = {one["state"]: scrape.value("livefleet_gpu_state", **one) for one in scrape.labels("livefleet_gpu_state")}
+    assert states == {state.value: float(state is GpuState.REBOOT) for state in GpuState}
+    assert {one["sign"] for one in scrape.labels("livefleet_gpu_sign")} == {"missing", "xid-79"}
+    assert scrape.value("livefleet_gpu_set_aside_total", gpu="GPU-1") == 2
     labels = {"pipeline": MODEL[0], "model_name": MODEL[1]}
     assert scrape.value("livepeer_ai_container_idle", **labels) == 3
     assert scrape.value("livepeer_ai_gpus_idle", **labels) == 2
@@ -157,6 +164,8 @@ GROUPS = {
     "books",
     "keys",
     "pull",
+    "ship",
+    "mon",
 }
 
 

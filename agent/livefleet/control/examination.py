@@ -1,0 +1,133 @@
+"""Examining hosts: each by itself on the host, and what only another machine can see from here."""
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from threading import Event
+from typing import Final
+
+from pydantic import ValidationError
+
+from livefleet.control.session import Session, run_session
+from livefleet.kernel import ExitCode, OutsideWorld
+from livefleet.spec import Examination, Finding, Fleet, Grade, NodeSpec, node_digest
+
+__all__ = ["FleetExamination", "HostExamination", "examine_fleet"]
+
+_TIMEOUT_S: Final = 90.0
+_SKEW_S: Final = 2.0
+"""Of a host's clock against this one's: beyond it tickets, tokens and certificates are judged wrongly."""
+_MOST: Final = 4 << 20
+
+Outside = Callable[[NodeSpec], list[Finding]]
+"""What is seen of a node from here; blocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostExamination:
+    """One host, from within and from here."""
+
+    host: str
+    findings: tuple[Finding, ...]
+    reached: bool = True
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is wrong; warnings are not."""
+        return not any(finding.grade is Grade.FAIL for finding in self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class FleetExamination:
+    """All that were asked, in the fleet's order."""
+
+    hosts: tuple[HostExamination, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """3 where no host could be reached, 1 where something is wrong with some."""
+        if not any(host.reached for host in self.hosts):
+            return ExitCode.OUTSIDE_SAID_NO
+        return ExitCode.DONE if all(host.is_well for host in self.hosts) else ExitCode.PARTLY_FAILED
+
+
+def examine_fleet(
+    fleet: Fleet,
+    names: Sequence[str],
+    *,
+    outside: Outside,
+    on_host: Callable[[HostExamination], None],
+    parallel: int,
+) -> FleetExamination:
+    """Examine the named hosts, `parallel` at a time. `on_host` hears of each when it is done, in any order."""
+
+    def one(name: str) -> HostExamination:
+        found = _examine(fleet, name, outside)
+        on_host(found)
+        return found
+
+    with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="doctor") as pool:
+        return FleetExamination(tuple(pool.map(one, names)))
+
+
+def _examine(fleet: Fleet, name: str, outside: Outside) -> HostExamination:
+    node = fleet.node(name)
+    seen = outside(node)
+    began = time.time()
+    try:
+        told = _ask(fleet, name, node)
+    except OutsideWorld as error:
+        fix = "is it up? `ssh` to it as the fleet file says; a host that nobody can reach may be in pull mode"
+        lost = Finding(area="host", what="ssh", grade=Grade.FAIL, message=str(error), fix=fix)
+        return HostExamination(name, (lost, *seen), reached=False)
+    if isinstance(told, Finding):
+        return HostExamination(name, (told, *seen))
+    own = [finding for finding in told.findings if not _is_seen_better(finding, seen)]
+    return HostExamination(name, (*own, _clock(told.at, began, time.time()), _drift(told, node), *seen))
+
+
+def _ask(fleet: Fleet, name: str, node: NodeSpec) -> Examination | Finding:
+    """What the host says; a finding where it cannot say. Raises OutsideWorld."""
+    program = f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
+    out: dict[bool, bytearray] = {False: bytearray(), True: bytearray()}
+
+    def hear(data: bytes, *, error: bool) -> None:
+        out[error] += data[: max(0, _MOST - len(out[error]))]
+
+    words = (program, "agent", "doctor", str(node.paths.node_yaml), "--json")
+    code = run_session(fleet.host(name), Session(words, timeout_s=_TIMEOUT_S), hear, Event())
+    try:
+        return Examination.model_validate_json(bytes(out[False]))
+    except ValidationError:
+        last = bytes(out[True]).decode(errors="replace").strip().rpartition("\n")[2]
+    if "No such command" in last:
+        text = f"the release there cannot examine its host: {last}"
+    else:
+        text = f"`livefleet agent doctor` ended with {code}: {last or 'it said nothing'}"
+    fix = f"`livefleet apply {name}` brings the release and node.yaml of this fleet"
+    return Finding(area="service", what="release", grade=Grade.FAIL, message=text, fix=fix)
+
+
+def _clock(at: float, began: float, ended: float) -> Finding:
+    """The host was asked between the two; what lies outside of that is its clock's doing, or this one's."""
+    skew = at - ended if at > ended else min(0.0, at - began)
+    if abs(skew) > _SKEW_S:
+        text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
+        fix = "look at both: `timedatectl`; `livefleet apply` sets up a time service (`machine: {mode: managed}`)"
+        return Finding(area="clock", what="against here", grade=Grade.FAIL, message=text, fix=fix)
+    return Finding(area="clock", what="against here", grade=Grade.OK, message="agrees with this machine's")
+
+
+def _drift(told: Examination, node: NodeSpec) -> Finding:
+    declared = node_digest(node)
+    if told.digest == declared:
+        return Finding(area="spec", what="fleet file", grade=Grade.OK, message="the host has what is declared")
+    text = f"the host has {told.digest[:12]}, declared is {declared[:12]}"
+    fix = f"`livefleet plan {node.name}` shows the difference, `livefleet apply {node.name}` ends it"
+    return Finding(area="spec", what="fleet file", grade=Grade.WARN, message=text, fix=fix)
+
+
+def _is_seen_better(finding: Finding, seen: Sequence[Finding]) -> bool:
+    """Of its public door the host's own view counts only where nobody else has one."""
+    return finding.area in {"dns", "ports", "certificate"} and any(other.what == finding.what for other in seen)

@@ -1,0 +1,158 @@
+"""What a node needs on its host before it can start. Starts nothing."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import Iterator
+
+from livefleet.chain import RemoteSigner, connect, read_key_file
+from livefleet.hardware import read_snapshot
+from livefleet.kernel import BadInput, LivefleetError
+from livefleet.reconcile.resources.gpus import gpu_conditions
+from livefleet.roles.base import close_signer, open_signer, read_secret
+from livefleet.roles.store_check import check_database
+from livefleet.spec import Finding, Grade, NodeSpec, Role, extras_of, require_packages
+
+__all__ = ["addresses", "lasting_needs", "needs"]
+
+
+async def needs(spec: NodeSpec) -> list[Finding]:
+    """Packages, files, keys, programs, addresses that are free, GPUs, chain, database."""
+    packages = _packages(spec)
+    if packages.grade is Grade.FAIL:  # without them nothing else can be looked at
+        return [packages]
+    return [
+        packages,
+        *_files(spec),
+        *await _keys(spec),
+        *_programs(spec),
+        *_free_addresses(spec),
+        *await _gpus(spec),
+        *await _chain(spec),
+    ]
+
+
+async def lasting_needs(spec: NodeSpec) -> list[Finding]:
+    """Of these what can be looked at while the node runs as well: packages, files, keys, programs."""
+    packages = _packages(spec)
+    if packages.grade is Grade.FAIL:
+        return [packages]
+    return [packages, *_files(spec), *await _keys(spec), *_programs(spec)]
+
+
+def addresses(spec: NodeSpec) -> dict[str, str]:
+    """Where the node listens, by what for."""
+    wanted = {"admin address": spec.monitoring.admin_listen}
+    if spec.orchestrator is not None:
+        wanted["front door"] = spec.orchestrator.listen
+    if spec.redeemer is not None:
+        wanted["redeemer"] = spec.redeemer.listen
+    return wanted
+
+
+def _packages(spec: NodeSpec) -> Finding:
+    try:
+        require_packages(spec)
+    except BadInput as error:
+        return _failed("host", "packages", str(error), "`livefleet apply` installs the release that has them")
+    return _good("host", "packages", ", ".join(sorted(extras_of(spec))))
+
+
+def _files(spec: NodeSpec) -> Iterator[Finding]:
+    yield _good("spec", "spec", f"{spec.name}, role {spec.role.value}, network {spec.network.name.value}")
+    for name in spec.secrets:
+        try:
+            read_secret(spec, name)
+        except BadInput as error:
+            yield _failed("keys", f"secret {name}", str(error), "`livefleet apply` brings secrets again")
+        else:
+            yield _good("keys", f"secret {name}", "readable")
+
+
+async def _keys(spec: NodeSpec) -> list[Finding]:
+    found: list[Finding] = []
+    for name, key in spec.keys.items():
+        try:
+            signer = await open_signer(spec, name)
+            try:
+                where = ""
+                if isinstance(signer, RemoteSigner):
+                    await signer.check()
+                    where = f" at {key.remote.url if key.remote else ''}"
+                elif key.file is not None and (file := read_key_file(spec.paths.resolve(key.file))).is_open_to_others:
+                    where = f"; open to others: chmod 600 {file.path}"
+            finally:
+                await close_signer(signer)
+        except LivefleetError as error:
+            found.append(_failed("keys", f"key {name}", str(error), "`livefleet keys plan` says which key goes where"))
+        else:
+            found.append(_good("keys", f"key {name}", signer.address + where))
+    return found
+
+
+def _programs(spec: NodeSpec) -> list[Finding]:
+    if spec.role is not Role.ORCHESTRATOR:
+        return []
+    nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    if nginx is None:
+        return [_failed("host", "nginx", "not installed: apt-get install nginx-light", "`livefleet apply` installs it")]
+    return [_good("host", "nginx", nginx)]
+
+
+def _free_addresses(spec: NodeSpec) -> Iterator[Finding]:
+    for what, address in addresses(spec).items():
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                sock.bind((host.strip("[]"), int(port)))
+            except OSError as error:
+                text = f"{address}: {error.strerror} (is the agent running already?)"
+                yield _failed("ports", what, text, f"see who has it: `ss -ltnp 'sport = :{port}'`")
+            else:
+                yield _good("ports", what, f"{address} is free")
+
+
+async def _gpus(spec: NodeSpec) -> list[Finding]:
+    snapshot = await asyncio.to_thread(read_snapshot, 0.0)
+    return [
+        Finding(
+            area="driver",
+            what=f"{c.name} {c.subject}".strip(),
+            grade=Grade.OK if c.status.value == "true" else Grade.FAIL,
+            message=c.message,
+        )
+        for c in gpu_conditions(snapshot, spec.gpus, spec.driver)
+    ]
+
+
+async def _chain(spec: NodeSpec) -> list[Finding]:
+    if not spec.network.on_chain:
+        return []
+    chain_id = spec.network.chain_id
+    found: list[Finding] = []
+    try:
+        async with await connect(spec.network) as client:
+            chain_id = client.chain_id
+            found.append(_good("chain", "chain", f"chain id {chain_id}"))
+    except LivefleetError as error:
+        found.append(_failed("chain", "chain", str(error), "check `network.rpc`, and the way out of this network"))
+    return [*found, *await _database(spec, chain_id)]
+
+
+async def _database(spec: NodeSpec, chain_id: int | None) -> list[Finding]:
+    if (shared := spec.shared_store) is None:
+        return []
+    try:
+        return [_good("host", "database", await check_database(spec, shared, chain_id))]
+    except LivefleetError as error:
+        return [_failed("host", "database", str(error), "check `store`, and the database's own log")]
+
+
+def _good(area: str, what: str, message: str) -> Finding:
+    return Finding(area=area, what=what, grade=Grade.OK, message=message)
+
+
+def _failed(area: str, what: str, message: str, fix: str) -> Finding:
+    return Finding(area=area, what=what, grade=Grade.FAIL, message=message, fix=fix)

@@ -1,0 +1,66 @@
+"""What the doctor sees of real counterparts: a chain and ports that nobody serves, doors with and without TLS."""
+
+import asyncio
+import contextlib
+import ssl
+import time
+
+import pytest
+
+from livefleet.doctor.chain import judge_chain, look_at_chain
+from livefleet.doctor.outside import judge_outside, look_from_outside
+from livefleet.spec import Grade
+from tests.builders.agents import free_port
+from tests.builders.certificates import Authority
+
+pytestmark = pytest.mark.component
+
+
+async def test_chain__one_endpoint_answers_and_one_does_not__each_is_told_without_its_key(devchain):
+    dead = f"http://user:s3cret@127.0.0.1:{free_port()}/v2/s3cret"
+    network = devchain.info.network.model_copy(update={"rpc": (*devchain.info.network.rpc, dead)})
+    views = await look_at_chain(network)
+    good, bad = judge_chain(views, now=time.time(), keeps_time=False)
+    assert (good.grade, bad.grade) == (Grade.OK, Grade.FAIL)
+    assert "chain id 1337" in good.message
+    assert "s3cret" not in f"{bad}"
+
+
+@contextlib.asynccontextmanager
+async def a_door(certificate=None):
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            await reader.read(100)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def seen(uri: str) -> dict[str, Grade]:
+    view = await asyncio.to_thread(look_from_outside, uri, within_s=3)
+    return {f.area: f.grade for f in judge_outside(view, now=time.time(), where="here", strict=True)}
+
+
+async def test_door__with_a_certificate_of_its_own__is_well_as_long_as_it_lasts(tmp_path):
+    async with a_door(Authority(tmp_path, days=90).sign("long")) as uri:
+        assert await seen(uri) == {"dns": Grade.OK, "ports": Grade.OK, "certificate": Grade.OK}
+    async with a_door(Authority(tmp_path, days=5).sign("short")) as uri:
+        assert (await seen(uri))["certificate"] is Grade.WARN
+
+
+async def test_door__without_tls__is_another_programs():
+    async with a_door() as uri:
+        assert (await seen(uri))["certificate"] is Grade.FAIL
+
+
+async def test_door__shut_or_without_a_name__is_told():
+    assert (await seen(f"https://127.0.0.1:{free_port()}"))["ports"] is Grade.FAIL
+    assert await seen("https://no-such-name.invalid:8935") == {"dns": Grade.FAIL}
