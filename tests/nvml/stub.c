@@ -516,7 +516,7 @@ int nvmlEventSetWait_v2(set_t *set, event_t *out, unsigned timeout_ms) {
         leave(0);
         if (code) return code;
         if (now_ms() >= until) return 10; /* NVML_ERROR_TIMEOUT */
-        usleep(50000);
+        usleep(100000);
     }
 }
 

@@ -47,7 +47,12 @@ class NvmlState:
     values: dict[str, str] = field(default_factory=dict)
 
     def gpu(self, index: int, uuid: str, **fields: object) -> None:
-        """Plug a device in (or change it)."""
+        """Plug a device in, or change it: fields that are not given are as those of a well one."""
+        self.plug(index, uuid, **fields)
+        self.write()
+
+    def plug(self, index: int, uuid: str, **fields: object) -> None:
+        """The same, seen with the next write."""
         defaults: dict[str, object] = {
             "uuid": uuid, "name": "NVIDIA L4", "bus": f"00000000:{index + 1:02X}:00.0", "major": 8, "minor": 9,
             "mem_total": 24 << 30, "mem_used": 1 << 30, "temp": 45, "power": 30000, "util": 5, "enc": 0, "dec": 0,
@@ -57,7 +62,6 @@ class NvmlState:
         }  # fmt: skip
         for key, value in (defaults | fields).items():
             self.values[f"gpu{index}.{key}"] = str(value)
-        self.write()
 
     def unplug(self, index: int) -> None:
         """Take a device out."""

@@ -18,20 +18,21 @@ from typing import Any, Final
 from livefleet.hardware.nvml_ask import printable
 from livefleet.hardware.xids import slot_of
 
-__all__ = ["KernelLog", "KernelXid", "LogAccess", "parse_entry", "parse_xid"]
+__all__ = ["DriverLoad", "KernelLog", "KernelXid", "LogAccess", "parse_entry", "parse_xid"]
 
 log = logging.getLogger(__name__)
 
 JOURNALCTL: Final = (
     "journalctl",
     "--dmesg",
-    "--grep=NVRM: Xid",
+    "--grep=NVRM: (Xid|loading NVIDIA)",
     "--lines=1000",
     "--output=json",
     "--output-fields=MESSAGE",
 )
 """Reports of this boot, the latest thousand; `--follow` comes after."""
 
+_LOADED = "NVRM: loading NVIDIA"
 _XID = re.compile(r"NVRM: Xid \((?:PCI:)?([0-9A-Fa-f:.]+)[^)]{0,64}\): (\d{1,9})\b(?:, )?(.*)", re.DOTALL)
 _LINE_LIMIT = 1 << 16  # bytes
 _BURST = 500  # lines, before a second's rest
@@ -63,6 +64,14 @@ class KernelXid:
     text: str  # process and words, as far as they are told
 
 
+@dataclass(frozen=True, slots=True)
+class DriverLoad:
+    """The driver was loaded: what it had reported before is over."""
+
+    order: int  # as of reports
+    at: float  # unix seconds
+
+
 class KernelLog:
     """Follows it until cancelled. One event loop's property."""
 
@@ -75,8 +84,8 @@ class KernelLog:
         self.why = ""
         """journalctl's words where it is not read."""
 
-    async def follow(self, take: Callable[[KernelXid], None]) -> None:
-        """Hand on every report once, those since the machine's start first."""
+    async def follow(self, take: Callable[[KernelXid | DriverLoad], None]) -> None:
+        """Hand on every report, and each load of the driver, once, those since the machine's start first."""
         while True:
             access, why = await self._run(take)
             if access is not self._ended:
@@ -85,7 +94,7 @@ class KernelLog:
             is_final = access in (LogAccess.NOT_PERMITTED, LogAccess.NOT_THERE)
             await asyncio.sleep(_NOT_PERMITTED_AGAIN_S if is_final else self._again_s)
 
-    async def _run(self, take: Callable[[KernelXid], None]) -> tuple[LogAccess, str]:
+    async def _run(self, take: Callable[[KernelXid | DriverLoad], None]) -> tuple[LogAccess, str]:
         """One child's life: how it ended."""
         try:
             process = await asyncio.create_subprocess_exec(
@@ -112,7 +121,7 @@ class KernelLog:
             await process.communicate()  # what is left in the pipes, so that they close
         return LogAccess.BROKEN, why or f"journalctl ended with {code}"
 
-    async def _read(self, lines: asyncio.StreamReader, take: Callable[[KernelXid], None]) -> None:
+    async def _read(self, lines: asyncio.StreamReader, take: Callable[[KernelXid | DriverLoad], None]) -> None:
         burst = 0
         while True:
             try:
@@ -131,15 +140,18 @@ class KernelLog:
                 await asyncio.sleep(1)
 
 
-def parse_entry(line: bytes) -> KernelXid | None:
-    """The report in a line of journald's JSON, if there is one."""
+def parse_entry(line: bytes) -> KernelXid | DriverLoad | None:
+    """The report in a line of journald's JSON, or the load of the driver, if there is one."""
     try:
         entry = json.loads(line)
         order, at = int(entry["__MONOTONIC_TIMESTAMP"]), int(entry["__REALTIME_TIMESTAMP"]) / 1e6
-        found = parse_xid(_message(entry.get("MESSAGE")))
+        message = _message(entry.get("MESSAGE"))
+        found = parse_xid(message)
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
-    return None if found is None else KernelXid(order, at, *found)
+    if found is not None:
+        return KernelXid(order, at, *found)
+    return DriverLoad(order, at) if _LOADED in message else None
 
 
 def parse_xid(message: str) -> tuple[str, int, str] | None:

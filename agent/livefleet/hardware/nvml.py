@@ -192,6 +192,7 @@ def _by_name(session: Session, samples: Sequence[GpuSample]) -> tuple[GpuSample,
             found.append(_nameless(sample))
         elif sample.fault is not None and not sample.uuid and device.was is not None and device.was.uuid not in names:
             device.take_former()
+            names.add(device.was.uuid)
             found.append(device.broken(sample.fault))
         else:
             found.append(sample)

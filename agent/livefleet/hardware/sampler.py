@@ -10,7 +10,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
-from livefleet.hardware.kernel_log import KernelLog, KernelXid, LogAccess
+from livefleet.hardware.kernel_log import DriverLoad, KernelLog, KernelXid, LogAccess
 from livefleet.hardware.lanes import Lane
 from livefleet.hardware.models import Fault, GpuSample, HardwareSnapshot, NvmlFault, XidEvent
 from livefleet.hardware.nvml import MOST_DEVICES, Nvml, NvmlAway, Session, snapshot_of
@@ -80,8 +80,7 @@ class HardwareSampler:
     ) -> None:
         if self._pending is not None:
             self._pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pending
+            await asyncio.wait([self._pending])
         self._nvml.is_over = True
         with contextlib.suppress(TimeoutError):
             if self._readers.is_calling:
@@ -171,8 +170,9 @@ class HardwareSampler:
             samples[index] = self._unread(by_index[index])
         snapshot = snapshot_of(now, session, [samples[index] for index in by_index])
         self._watch_events(session, devices)
-        self._nvml.is_amiss = any(sample.fault is not None for sample in snapshot.gpus)
-        if devices and len(hanging) == len(devices) and all(sample.fault is not None for sample in snapshot.gpus):
+        faults = [sample.fault.kind for sample in snapshot.gpus if sample.fault is not None]
+        self._nvml.is_amiss = any(kind is not Fault.HANGING for kind in faults)  # which no other session would end
+        if devices and len(hanging) == len(devices) == len(faults):
             return replace(snapshot, fault=self._hanging())
         return snapshot
 
@@ -220,7 +220,11 @@ class HardwareSampler:
             await self._has_driver.wait()
             await self.kernel_log.follow(self._reported)
 
-    def _reported(self, found: KernelXid) -> None:
+    def _reported(self, found: KernelXid | DriverLoad) -> None:
+        if isinstance(found, DriverLoad):
+            for name in self.xids.all():
+                self.xids.settle(name, found.at)
+            return
         uuid, bus = next(((u, b) for u, b in self._known.items() if same_bus(b, found.bus)), ("", found.bus))
         self.xids.add(XidEvent(uuid, bus, found.code, found.at, found.text), XidSource.KERNEL_LOG)
 

@@ -8,14 +8,16 @@ import time
 
 import pytest
 
-from livefleet.hardware import KernelLog, LogAccess
+from livefleet.hardware import HardwareSampler, KernelLog, LogAccess
+from livefleet.hardware.kernel_log import JOURNALCTL
+from livefleet.kernel import SystemClock
 
 pytestmark = [
     pytest.mark.component,
     pytest.mark.skipif(os.geteuid() != 0, reason="a mount namespace of its own needs root"),
 ]
 
-READ = ("journalctl", "--grep=NVRM: Xid", "--lines=1000", "--output=json", "--output-fields=MESSAGE")
+READ = tuple(word for word in JOURNALCTL if word != "--dmesg")  # what this machine's kernel says is left alone
 JOURNALD = """
 mount --make-rprivate / && mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal
 chmod 0750 /run/log/journal
@@ -31,6 +33,10 @@ while True:
     fields = f'"__MONOTONIC_TIMESTAMP":"{order}","__REALTIME_TIMESTAMP":"1"'
     print("{" + fields + ',"MESSAGE":"NVRM: Xid (PCI:0000:01:00): 31, x"}')
 """
+
+
+A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
+B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"
 
 
 class Journal:
@@ -69,7 +75,7 @@ async def until(is_so):
 
 
 async def test_log__past_and_present_reports__each_once_over_a_lost_child(journal):
-    for line in ("nothing of interest", "NVRM: Xid (PCI:0000:01:00): 31, pid=7, name=a b, MMU", "NVRM: loading"):
+    for line in ("nothing of interest", "NVRM: Xid (PCI:0000:01:00): 31, pid=7, name=a b, MMU", "NVRM: none"):
         journal.write(line)
     found, log = [], KernelLog(journal.within(*READ), again_s=0.05)
     following = asyncio.create_task(log.follow(found.append))
@@ -89,6 +95,23 @@ async def test_log__past_and_present_reports__each_once_over_a_lost_child(journa
     following.cancel()
     await asyncio.wait([following])
     assert subprocess.run(["pgrep", "--parent", str(os.getpid()), "journalctl"], check=False).returncode == 1
+
+
+async def test_sampler__reports_of_before_its_start__are_known_and_a_driver_s_load_ends_them(journal, nvml):
+    journal.write("NVRM: Xid (PCI:0000:01:00): 79, GPU has fallen off the bus.")
+    journal.write("NVRM: loading NVIDIA UNIX x86_64 Kernel Module  580.65.06")
+    journal.write("NVRM: Xid (PCI:0000:02:00): 48, DBE")
+    nvml.gpu(0, A)
+    nvml.gpu(1, B)
+    log = KernelLog(journal.within(*READ))
+    async with HardwareSampler(SystemClock(), every_s=0.05, event_wait_ms=20, kernel_log=log) as sampler:
+        running = asyncio.create_task(sampler.run())
+        await until(lambda: sampler.xids.of(B).counts)
+        assert (sampler.xids.of(A).counts, sampler.xids.of(A).last) == ({79: 1}, None)
+        assert (sampler.xids.of(B).last.code, sampler.xids.of(B).last.text) == (48, "DBE")
+        assert sampler.reads_kernel_log
+        running.cancel()
+        await asyncio.wait([running])
 
 
 async def test_log__of_a_user_without_the_group__says_so(journal):

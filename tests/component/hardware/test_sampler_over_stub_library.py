@@ -177,6 +177,19 @@ async def test_device_lost__and_another_takes_its_index__nobody_has_two_names(th
         assert [gpu.uuid for gpu in snapshot.gpus] == [A, C, ""]
 
 
+async def test_two_lost_devices__that_were_one_after_the_other__share_no_name(nvml):
+    nvml.gpu(0, A)
+    nvml.gpu(1, B)
+    async with a_sampler() as sampler:
+        await sampler.sample()
+        nvml.gpu(0, B)
+        nvml.gpu(1, C, error=15)  # where B was before
+        await until(sampler, lambda s: [gpu.uuid for gpu in s.gpus] == [B, ""])
+        nvml.gpu(0, B, error=15)
+        snapshot = await until(sampler, lambda s: all(gpu.fault for gpu in s.gpus))
+        assert [gpu.uuid for gpu in snapshot.gpus] == [B, ""]
+
+
 async def test_uuids_change_places__values_go_with_them(three):
     async with a_sampler() as sampler:
         await sampler.sample()

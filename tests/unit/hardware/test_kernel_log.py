@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from livefleet.hardware.kernel_log import KernelXid, parse_entry, parse_xid
+from livefleet.hardware.kernel_log import DriverLoad, KernelXid, parse_entry, parse_xid
 
 pytestmark = pytest.mark.unit
 
@@ -54,6 +54,11 @@ def test_xid__other_lines__are_none(line):
 def test_entry__is_read_whole():
     line = an_entry("NVRM: Xid (PCI:0000:01:00): 48, DBE")
     assert parse_entry(line) == KernelXid(5_000_000, 1700000000.25, "0000:01:00", 48, "DBE")
+
+
+def test_entry__driver_is_loaded__is_told():
+    line = an_entry("NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build")
+    assert parse_entry(line) == DriverLoad(5_000_000, 1700000000.25)
 
 
 def test_entry__message_as_bytes__is_read():
