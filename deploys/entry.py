@@ -81,11 +81,26 @@ def site() -> None:
     host.connector_data[DECIDED] = decided(
         plan.steps, facts, node_digest=node_digest(target.node), release=plan.release
     )
-    for step, outcome in host.loop(plan.steps):
+    for step, outcome in host.loop(_locked(target.node, plan)):
         _note(step, outcome)
         perform(outcome.commands, alone=outcome.alone, name=step)
     if not any(outcome.refusal for _, outcome in plan.steps):
         verified(target.node, plan, name="verify")
+
+
+def _locked(node: NodeSpec, plan: Plan) -> list[tuple[str, Outcome]]:
+    """The plan's steps, of which the first that changes something takes the host for this operator before."""
+    first = next((step for step, outcome in plan.steps if outcome.commands), None)
+    take = steps.taking(node, _opt(node), os.environ)
+    if first is None or take is None or any(outcome.refusal for _, outcome in plan.steps):
+        return plan.steps
+    back = steps.giving_back(node, _opt(node), os.environ)
+    plan.when_it_serves = [*plan.when_it_serves, back]
+    plan.when_it_fails = [*plan.when_it_fails, back]
+    return [
+        (step, replace(outcome, commands=(take, *outcome.commands)) if step == first else outcome)
+        for step, outcome in plan.steps
+    ]
 
 
 def remove(purge: bool | None = None) -> None:

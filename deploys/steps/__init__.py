@@ -11,7 +11,7 @@ from deploys.steps.driver_wish import Wish, wish_of
 from deploys.steps.files import HostFile, changed_files, difference, put_script
 from deploys.steps.firewall import FIREWALL_PATHS, firewall, firewall_files, needs_nft, render_firewall, ssh_ports
 from deploys.steps.journal import Deed, DeedOutcome, journal_line, operator
-from deploys.steps.lock import locked_by_another
+from deploys.steps.lock import giving_back, locked_by_another, taking
 from deploys.steps.machine import MACHINE_PATHS, TIME_SERVICE, machine, needs_time_service
 from deploys.steps.monitoring import DROP_INS, missing_packages, monitoring
 from deploys.steps.packages import packages
@@ -62,6 +62,7 @@ __all__ = [
     "firewall",
     "firewall_files",
     "fits_secret_place",
+    "giving_back",
     "journal_line",
     "lasting",
     "leftovers",
@@ -86,6 +87,7 @@ __all__ = [
     "stamp_of",
     "supervisor_command",
     "supervisor_file",
+    "taking",
     "unit_file",
     "verify",
     "wait_s",

@@ -41,8 +41,8 @@ def torch_for(families: tuple[Family, ...], driver: str, machine: str) -> TorchC
     if not fitting:
         return TorchChoice(
             CPU,
-            f"no build of PyTorch {TORCH} has code for {names} cards on {machine}: set `gpus: none`, or serve the models"
-            " by a runner elsewhere (`url`)",
+            f"no build of PyTorch {TORCH} has code for {names} cards on {machine}: set `gpus: none`, or serve the"
+            " models by a runner elsewhere (`url`)",
         )
     oldest = fitting[-1]
     if not driver:

@@ -15,6 +15,7 @@ LAST_PRIVILEGED_PORT = 1023
 STOP_MARGIN_S = 15  # the agent drains for `stop_timeout_s`, then closes down
 _OTHERS_MAY = 0o006
 _FILES = Path(__file__).parent.parent / "files"
+_JOURNAL_GROUP = "systemd-journal"
 _GPU_DEVICES = ("char-nvidia", "char-nvidia-frontend", "char-nvidiactl", "char-nvidia-uvm", "char-nvidia-caps")
 
 
@@ -32,7 +33,7 @@ def render_unit(node: NodeSpec, *, gpu: bool, device_group: str = "") -> str:
         conditions="".join(f"ConditionPathExists={path}\n" for path in _in_memory(node)),
         credentials="".join(f"LoadCredentialEncrypted={name}:{sealed_path(name)}\n" for name in credential_names(node)),
         preserve="yes" if node.service.secrets is SecretPlace.TMPFS else "no",
-        groups=f"SupplementaryGroups={device_group}" if device_group else "# Everybody may use the devices.",
+        groups=_groups(device_group, gpu=gpu),
         capabilities="CAP_NET_BIND_SERVICE" if port <= LAST_PRIVILEGED_PORT else "",
         devices="\n".join(f"DeviceAllow={name} rw" for name in _GPU_DEVICES)
         if gpu
@@ -58,6 +59,12 @@ def _in_memory(node: NodeSpec) -> list[str]:
         return []
     files = (*node.secrets.values(), *(path for key in node.keys.values() for path in key.files))
     return sorted({path for path in files if path.startswith(f"{node.paths.run}/")})
+
+
+def _groups(device_group: str, *, gpu: bool) -> str:
+    """Beside the devices' own group: journald's, who alone tells what the GPU driver reported before the agent ran."""
+    groups = [name for name in (device_group, _JOURNAL_GROUP if gpu else "") if name]
+    return "\n".join(f"SupplementaryGroups={name}" for name in groups) or "# Everybody may use the devices."
 
 
 def _device_group(facts: Observed) -> str:

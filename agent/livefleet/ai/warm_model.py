@@ -191,6 +191,7 @@ class WarmModel:
             if self._live is not None:
                 self._live.stop_proving()
             self._standing.is_put_away(is_busy=self._is_busy())
+            self.orders.not_loaded(self._standing.message)
         else:
             if was_away:
                 self._is_back()

@@ -11,10 +11,12 @@ from deploys.models import Platform
 from livefleet.spec import NodeSpec, extras_of
 from tests.builders.agents import RunningAgent, an_agent
 from tests.builders.environments import a_shop, an_environment
+from tests.builders.gateways import a_stream, a_stream_client, send
 from tests.builders.kinds import a_keykeeper, a_redeemer, a_worker, an_orchestrator
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 
+PATIENCE_S = 120  # nothing is compiled yet in an environment that was just made
 OF = {
     "chain": {"web3", "coincurve", "eth_account"},
     "media": {"av", "numpy"},
@@ -58,16 +60,21 @@ def environments(tmp_path_factory: pytest.TempPathFactory) -> Environments:
     return Environments(tmp_path_factory.mktemp("environments"))
 
 
-def test_split__orchestrator_without_films_or_money_and_worker_without_money__serve(
+async def test_split__orchestrator_without_films_or_money_and_worker_without_money__do_a_stream(
     environments: Environments, tmp_path: Path
 ) -> None:
     declared = an_orchestrator(tmp_path / "o")
     with environments.running(tmp_path / "o", declared) as orchestrator:
-        orchestrator.wait_ready()
+        orchestrator.wait_ready(PATIENCE_S)
         worker = a_worker(tmp_path / "w", orchestrator.service_uri)
         assert environments.python_for(worker) != environments.python_for(declared)
         with environments.running(tmp_path / "w", worker) as joined:
-            joined.wait_ready()  # its device's process decodes and encodes before that
+            joined.wait_ready(PATIENCE_S)
+            segments, source = a_stream(1)
+            async with a_stream_client(orchestrator.service_uri, None) as client:
+                report = client.report(await send(client, segments, source))
+            assert report.ok, (report.failures, [segment.problems for segment in report.segments])
+            assert joined.status()["worker"]["done"] == 1
 
 
 @pytest.mark.parametrize("kind", [a_keykeeper, a_redeemer])
@@ -75,7 +82,7 @@ def test_money__without_films__comes_up_and_says_what_it_waits_for(
     environments: Environments, tmp_path: Path, kind: Callable[[Path], dict[str, object]]
 ) -> None:
     with environments.running(tmp_path, kind(tmp_path)) as agent:
-        condition = agent.until_condition("ChainReachable", "NotSeen")
+        condition = agent.until_condition("ChainReachable", "NotSeen", timeout_s=PATIENCE_S)
         assert "127.0.0.1:9" in condition["message"]
 
 

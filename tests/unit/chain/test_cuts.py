@@ -32,7 +32,7 @@ def _arguments(change):
 @given(now=parts, declared=parts, max_change=st.integers(1, 1_000_000))
 def test_next_cut__round_after_round__arrives_by_steps_no_larger_than_allowed(now, declared, max_change):
     rounds = 0
-    while now != declared and rounds < 40:
+    while now != declared and rounds <= 40:  # one that came near enough at the first step has 40 more
         after = next_cut(now=now, at_round_start=now, declared=declared, max_change=max_change)
         assert 0 < abs(after - now) <= max_change
         assert abs(declared - after) < abs(declared - now)

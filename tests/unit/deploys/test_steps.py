@@ -306,6 +306,11 @@ def test_unit__gpu__may_use_its_devices_under_both_driver_names() -> None:
     assert "DeviceAllow=char-nvidia-uvm rw\n" in unit
     assert "PrivateDevices" not in unit
     assert "MemoryDenyWriteExecute" not in unit
+    # What the driver reported before the agent ran stands in the kernel log alone.
+    assert "SupplementaryGroups=systemd-journal\n" in unit
+    assert "SupplementaryGroups=video\nSupplementaryGroups=systemd-journal\n" in steps.render_unit(
+        a_node(), gpu=True, device_group="video"
+    )
 
 
 def test_unit__privileged_port__gets_the_one_capability() -> None:

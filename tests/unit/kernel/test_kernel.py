@@ -70,6 +70,13 @@ def test_json_formatter__fields_stand_beside_the_event():
     assert (line["event"], line["level"], line["tx"]) == ("ticket.redeemed", "info", "0xabc")
 
 
+def test_json_formatter__context__is_in_every_line_and_the_line_s_own_fields_win():
+    record = logging.LogRecord("livefleet.x", logging.INFO, "f", 1, "worker.joined", None, None)
+    record.role = "worker"
+    line = json.loads(JsonFormatter({"node": "gpu-1", "role": "orchestrator"}).format(record))
+    assert (line["node"], line["role"]) == ("gpu-1", "worker")
+
+
 def test_watchdog__half_of_what_the_unit_says():
     assert watchdog_interval_s({"WATCHDOG_USEC": "30000000"}) == 15
     assert watchdog_interval_s({}) is None
