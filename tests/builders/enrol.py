@@ -116,6 +116,10 @@ class AnAgent:
         self.starts = 0
         self.fails = 0
         self.findings = (Finding("spec", good=True, message="fine"),)
+        self.named = None
+
+    def name_machine(self, name):
+        self.named = name
 
     def check(self, node_yaml):
         assert node_yaml.exists()

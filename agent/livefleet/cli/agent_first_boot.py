@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import select
 import socket
 import sys
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["first_boot"]
 
+_LONGEST_LINE: Final = 4096
 _AGENT_USER: Final = "livefleet"
 _QUESTIONS: Final = {"payout": "Address that the pool pays (0x...)", "nickname": "Nickname of this worker"}
 
@@ -72,7 +74,7 @@ def first_boot(ctx: click.Context, config: Path | None, *, root: Path) -> None:
         service_of=lambda identity: EnrolClient(boot.url, boot.trust, identity),
         seeds=SeedSources(boot.seed, root, MountedVolumes(), os.environ),
         machine=_ThisMachine(boot),
-        agent=SystemdAgent(_agent_user()) if is_this_machine else UnmanagedAgent(),
+        agent=SystemdAgent(_agent_user(), root) if is_this_machine else UnmanagedAgent(),
         questions=_Terminal(sys.stdin),
         screen=Screen(_say, boot.url),
         release=__version__,
@@ -153,6 +155,7 @@ class _Terminal:
     """A person at the terminal that is our standard input, if it is one."""
 
     source: IO[str]
+    patience_s: float = 60.0  # before it is looked whether a stick has come meanwhile
 
     def ask(self, known: "Seed") -> "Seed | None":
         """See Questions."""
@@ -163,19 +166,32 @@ class _Terminal:
             for field, question in _QUESTIONS.items():
                 if getattr(known, field) is None:
                     answers = answers.over(self._answer(screen, question, field))
+                if getattr(answers, field) is None:
+                    break
         return answers
 
     def _answer(self, screen: IO[str], question: str, field: str) -> "Seed":
-        """Asked until it is right; nothing where the terminal is closed."""
+        """Asked until it is right; nothing where nobody answers."""
         from livefleet.spec.enrol import Seed, parse_seed
 
         while True:
             screen.write(f"{question}: ")
             screen.flush()
-            text = self.source.readline()
-            if not text:
+            text = self._line()
+            if text is None:
                 return Seed()
             try:
                 return parse_seed(f"{field}: {json.dumps(text.strip())}", "answer")
             except BadInput as error:
                 screen.write(f"  {str(error).partition(': ')[2]}\n")
+
+    def _line(self) -> str | None:
+        """A line of the terminal, which keeps what is typed until it is whole; None: not within a minute, or closed."""
+        handle = self.source.fileno()
+        ready, _, _ = select.select([handle], [], [], self.patience_s)
+        if not ready:
+            return None
+        try:
+            return os.read(handle, _LONGEST_LINE).decode(errors="replace") or None
+        except OSError:  # a terminal that was hung up
+            return None

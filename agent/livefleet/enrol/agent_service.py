@@ -1,17 +1,22 @@
 """The agent as systemd keeps it, and as its own self-test sees the machine."""
 
 import json
+import logging
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
+from livefleet.enrol.host_name import name_files
 from livefleet.enrol.machine import Finding
 from livefleet.kernel import OutsideWorld
 
 __all__ = ["SystemdAgent", "UnmanagedAgent", "self_test"]
+
+log = logging.getLogger(__name__)
 
 _UNIT: Final = "livefleet.service"
 _GPUS: Final = Path("/dev/nvidiactl")
@@ -20,10 +25,22 @@ _GPUS: Final = Path("/dev/nvidiactl")
 class SystemdAgent:
     """The unit `livefleet.service` of this machine. `user`: whom the self-test runs as; None: this process's own."""
 
-    def __init__(self, user: str | None, *, check_s: float = 120.0, start_s: float = 180.0) -> None:
+    def __init__(
+        self, user: str | None, root: Path = Path("/"), *, check_s: float = 120.0, start_s: float = 180.0
+    ) -> None:
         self._user = user
+        self._root = root
         self._check_s = check_s
         self._start_s = start_s
+
+    def name_machine(self, name: str) -> None:
+        """See AgentService."""
+        if not name_files(self._root, name):
+            return
+        try:
+            socket.sethostname(name)
+        except OSError as error:  # in a container; the files say it at the next boot
+            log.warning("first_boot.not_named", extra={"error": str(error)})
 
     def check(self, node_yaml: Path) -> tuple[Finding, ...]:
         """See AgentService."""
@@ -53,6 +70,9 @@ class UnmanagedAgent:
 
     def __init__(self, *, check_s: float = 120.0) -> None:
         self._check_s = check_s
+
+    def name_machine(self, name: str) -> None:
+        """The machine has a name of its own."""
 
     def check(self, node_yaml: Path) -> tuple[Finding, ...]:
         """See AgentService."""

@@ -180,6 +180,7 @@ class FirstBootRun:
 
     def _finish(self, enrolment: Enrolment) -> None:
         self._screen.enrolled(enrolment.name, enrolment.fleet)
+        self._agent.name_machine(enrolment.name)
         findings = self._agent.check(self._places.paths.node_yaml)
         self._screen.tested(findings)
         agent = self._agent.start()

@@ -42,6 +42,9 @@ class Machine(Protocol):
 class AgentService(Protocol):
     """The agent on this machine."""
 
+    def name_machine(self, name: str) -> None:
+        """Have the machine go by that name, if it goes by an image's. Raises OutsideWorld."""
+
     def check(self, node_yaml: Path) -> tuple[Finding, ...]:
         """The self-test, as the agent's own user."""
 

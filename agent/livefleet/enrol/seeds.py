@@ -15,6 +15,7 @@ from livefleet.spec.enrol import SEED_FILE, Seed, SeedPlaces, parse_seed
 __all__ = ["FoundSeed", "SeedSources", "Volumes"]
 
 _CREDENTIAL: Final = "livefleet.token"
+_SYSTEM_CREDENTIALS: Final = ("run/credentials/@system", "run/host/credentials")  # a machine's; a container's
 _MOST: Final = 16 << 10  # bytes of a seed file
 
 
@@ -61,7 +62,8 @@ class SeedSources:
         if self._places.credential:
             if folder := self._environ.get("CREDENTIALS_DIRECTORY"):
                 yield "the unit's credential", _TokenFile(Path(folder) / _CREDENTIAL)
-            yield "the system's credential", _TokenFile(self._root / "run/credentials/@system" / _CREDENTIAL)
+            for folder in _SYSTEM_CREDENTIALS:
+                yield "the system's credential", _TokenFile(self._root / folder / _CREDENTIAL)
             yield "SMBIOS", _Smbios(self._root)
         for label in self._places.labels:
             yield f"the volume {label}", _OnVolume(self._volumes, label)

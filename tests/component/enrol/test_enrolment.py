@@ -1,6 +1,7 @@
 """Enrolment over a real TLS service on loopback: what hosts are told, and what nobody else is."""
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -46,6 +47,7 @@ class Site(Operator):
         self.certificate = ensure_certificate(folder / "enrol-keys", ("127.0.0.1",))
         self.trust = EnrolTrust(pins=(self.certificate.pin,))
         self.port = 0
+        self.connection_s = 30.0
         self._service = {"rate": RateLimit(burst=1e6), "now": lambda: self.now, **service}
         self._up = threading.Event()
 
@@ -68,7 +70,8 @@ class Site(Operator):
     async def _run(self):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         service = EnrolService(self.store, self.slices, **self._service)
-        await serve(service, ListenAt("127.0.0.1", self.port), self.certificate, self._ready, self._stop)
+        at = ListenAt("127.0.0.1", self.port)
+        await serve(service, at, self.certificate, self._ready, self._stop, connection_s=self.connection_s)
 
     def _ready(self, at):
         self.port = at.port
@@ -335,6 +338,20 @@ def test_flood__more_than_the_rate_of_one_address__is_told_to_wait(tmp_path):
             statuses = [wire.send("GET", CHALLENGE_PATH)[0] for _ in range(30)]
         assert statuses == [200] * 10 + [429] * 20
         assert fault_of(site.client().ask, an_ask()) is EnrolFault.BUSY
+
+
+@pytest.mark.parametrize(
+    "sent", [b"", b"GET /enrol/v1/challenge HTTP/1.1\r\nHost: x\r\n", b"POST /enrol/v1/host HTTP/1.1\r\n"]
+)
+def test_connection__that_never_ends_its_request__is_closed(tmp_path, sent):
+    site = Site(tmp_path)
+    site.connection_s = 0.3
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with site, socket.create_connection(("127.0.0.1", site.port), 30) as plain, context.wrap_socket(plain) as peer:
+        peer.sendall(sent)
+        with contextlib.suppress(OSError):  # reset is as good
+            assert peer.recv(1) == b""
 
 
 def test_report__of_an_enrolled_host__is_kept_and_of_another_refused(site):

@@ -33,6 +33,7 @@ def test_first_boot__with_a_token__is_enrolled_tested_started_and_marked(host, o
     assert enrolment.digest == node_digest(node)
     assert node.paths.resolve(node.secrets["join"]).read_text() == SECRET
     assert host.agent.starts == 1
+    assert host.agent.named == node.name
     assert host.places.done.exists()
     for path in (host.places.paths.node_yaml, host.places.identity, node.paths.resolve("secrets/join")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -25,6 +25,7 @@ from livefleet.enrol import (
     write_durably,
 )
 from livefleet.enrol.agent_service import self_test
+from livefleet.enrol.host_name import name_files
 from livefleet.kernel import BadInput, OutsideWorld
 from livefleet.spec import NodePaths
 from livefleet.spec.enrolment import Enrolled, HostReport, SentFile
@@ -138,6 +139,29 @@ def test_screen__the_same_again__is_not_said_again():
         "livefleet: no answer",
         "livefleet: no network",
     ]
+
+
+HOSTS = "127.0.0.1 localhost\n127.0.1.1 livefleet\n::1 localhost\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "name", "after"),
+    [
+        ("livefleet\n", "Gpu-1", "gpu-1\n"),
+        ("localhost\n", "gpu-1", "gpu-1\n"),
+        ("the-owners-own\n", "gpu-1", "the-owners-own\n"),
+        ("livefleet\n", "gpu_1", "livefleet\n"),  # no name for a machine
+        ("livefleet\n", "a" * 64, "livefleet\n"),
+    ],
+)
+def test_machine__goes_by_its_name_in_the_fleet__unless_it_has_one_of_its_own(tmp_path, before, name, after):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/hostname").write_text(before)
+    (tmp_path / "etc/hosts").write_text(HOSTS)
+    assert name_files(tmp_path, name) == (before != after)
+    assert (tmp_path / "etc/hostname").read_text() == after
+    shown = after.strip() if before != after else "livefleet"
+    assert (tmp_path / "etc/hosts").read_text() == HOSTS.replace("livefleet", shown)
 
 
 def fake_program(folder, name, text):

@@ -72,6 +72,11 @@ def test_look__token_by_credential_and_nickname_on_a_stick__are_put_together(tmp
     assert found.sources == ("the system's credential", "the volume cidata")
 
 
+def test_look__in_a_container__its_managers_credential_is_taken(tmp_path):
+    put(tmp_path / "run/host/credentials/livefleet.token", ONE.encode())
+    assert sources(tmp_path).look().seed.token == ONE
+
+
 def test_look__smbios_as_systemd_names_it__is_taken(tmp_path):
     put(tmp_path / "sys/firmware/dmi/entries/11-0/raw", oem(f"io.systemd.credential:livefleet.token={ONE}"))
     assert sources(tmp_path).look().seed.token == ONE

@@ -14,6 +14,7 @@ from livefleet.control.enrol.serving import ListenAt, serve
 from livefleet.control.enrol.slices import FleetSlices
 from livefleet.kernel import BadInput
 from livefleet.kernel.log import configure
+from livefleet.spec import load_fleet
 
 __all__ = ["command"]
 
@@ -31,8 +32,8 @@ def command(fleet: Path, keys: Path, *, listen: str, names: tuple[str, ...]) -> 
     again, and reports come again. What is told is settings and secrets of the hosts that are let in, never a key.
     """
     at = _listen(listen)
+    load_fleet(fleet)  # what is wrong with it is told before anybody asks
     slices = FleetSlices(fleet, os.environ)
-    slices.declared()
     store = open_store(fleet)
     store.tokens()  # whether it can be used is told before anybody is answered
     certificate = ensure_certificate(keys, names or (at.host,))

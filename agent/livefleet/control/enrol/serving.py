@@ -31,19 +31,22 @@ class ListenAt:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-class _BoundedProtocol(H11Protocol):
-    """Closes a connection after half a minute, whatever it is doing: an exchange takes a second."""
+def _bounded(connection_s: float) -> type[H11Protocol]:
+    """HTTP that closes a connection after so long, whatever it is doing: an exchange takes a second."""
 
-    _ends: asyncio.TimerHandle | None = None
+    class Bounded(H11Protocol):
+        _ends: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: Any) -> None:
-        self._ends = self.loop.call_later(_CONNECTION_S, transport.abort)
-        super().connection_made(transport)
+        def connection_made(self, transport: Any) -> None:
+            self._ends = self.loop.call_later(connection_s, transport.abort)
+            super().connection_made(transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._ends is not None:
-            self._ends.cancel()
-        super().connection_lost(exc)
+        def connection_lost(self, exc: Exception | None) -> None:
+            if self._ends is not None:
+                self._ends.cancel()
+            super().connection_lost(exc)
+
+    return Bounded
 
 
 async def serve(
@@ -52,6 +55,8 @@ async def serve(
     certificate: ServiceCertificate,
     ready: Callable[[ListenAt], None] = lambda _: None,
     stop: asyncio.Event | None = None,
+    *,
+    connection_s: float = _CONNECTION_S,
 ) -> None:
     """Until SIGTERM or SIGINT, or `stop`. `ready` is called with the address once connections are taken.
 
@@ -61,7 +66,7 @@ async def serve(
         service.app,
         host=listen.host,
         port=listen.port,
-        http=_BoundedProtocol,
+        http=_bounded(connection_s),
         ws="none",
         lifespan="off",
         log_config=None,

@@ -9,6 +9,8 @@ from livefleet.control.enrol.records import HostRecord
 from livefleet.control.enrol.tokens import Template, TemplateKind
 from livefleet.kernel import BadInput
 from livefleet.spec import CommandOutputs, Fleet, NodeSpec, SecretPlace, load_fleet, to_yaml
+from livefleet.spec.assemble import mapping_of
+from livefleet.spec.document import read_document
 from livefleet.spec.enrolment import Enrolled, SentFile
 
 __all__ = ["FleetSlices", "host_layer"]
@@ -29,8 +31,9 @@ class FleetSlices:
         self._environ = environ
 
     def declared(self) -> frozenset[str]:
-        """Names of the hosts that the file has. Raises BadInput."""
-        return frozenset(load_fleet(self._path).hosts)
+        """Names of the hosts that the file has, whatever else is wrong with it. Raises BadInput if it is not YAML."""
+        hosts = mapping_of(read_document(self._path)).get("hosts")
+        return frozenset(hosts if isinstance(hosts, dict) else ())
 
     def check(self, template: Template) -> NodeSpec:
         """What a host of this template would be told. Raises BadInput where it cannot be told by enrolment."""

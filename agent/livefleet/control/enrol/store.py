@@ -27,6 +27,7 @@ MOST_WAITING_OF_A_PEER: Final = 50
 _WAITS_FOR_S: Final = 7 * 86_400.0  # a host that nobody approves and that no longer asks is forgotten
 _SEEN_EVERY_S: Final = 60.0
 _SCHEMA: Final = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS tokens (
   sha256 TEXT PRIMARY KEY, kind TEXT NOT NULL, template TEXT NOT NULL, made_at REAL NOT NULL, expires_at REAL NOT NULL,
   uses INTEGER NOT NULL, made_by TEXT NOT NULL, used INTEGER NOT NULL DEFAULT 0, revoked INTEGER NOT NULL DEFAULT 0
@@ -37,6 +38,7 @@ CREATE TABLE IF NOT EXISTS hosts (
   report TEXT, decided_by TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS one_key_a_name ON hosts (name) WHERE state = 'enrolled';
+COMMIT;
 """
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from livefleet.control.bundle import slices_of
 from livefleet.control.enrol.adopt import adopt, newcomers
 from livefleet.control.enrol.records import HostRecord, HostState
 from livefleet.control.enrol.slices import FleetSlices
@@ -51,6 +52,16 @@ def test_adopt__its_settings__stay_what_the_host_was_told(tmp_path):
     told = slices.answer(a_host())
     adopt(path, [a_host()])
     assert slices.answer(a_host()) == told
+
+
+def test_adopt__host_that_pulls__finds_in_the_bundle_what_it_was_told(tmp_path):
+    path = a_fleet_file(tmp_path, tmp_path / "host")
+    (tmp_path / "root.json").write_text("{}")
+    pull = "    pull: {url: 'https://bundles.example.com/home', trust: root.json}\n    role: worker\n"
+    path.write_text(path.read_text().replace("    role: worker\n", pull, 1))
+    told = FleetSlices(path, {"JOIN_SECRET": SECRET}).answer(a_host())
+    adopt(path, [a_host()])
+    assert slices_of(load_fleet(path))["host-abcdefgh"] == told.node_yaml.encode()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tokens and hosts: who is let in, by what, and what is left of it in the file."""
 
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -177,6 +178,13 @@ def test_store__a_transaction_that_fails_in_its_middle__leaves_nothing(store, mo
 
 def _fails(*_):
     raise RuntimeError("the process ends here")
+
+
+def test_store__opened_by_many_at_once_for_the_first_time__is_made_once(tmp_path):
+    stores = [EnrolStore(tmp_path / "fleet.enrolled.sqlite3", set) for _ in range(16)]
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(a_token, stores))
+    assert len(stores[0].tokens()) == 16
 
 
 def test_store__file_that_is_none__is_said_and_left(tmp_path):
