@@ -1,8 +1,12 @@
 # Installs the driver in an image's tree, where no kernel runs that could load it: the same sources, choice, pin and hold
 # as on a host. `kernels`: those of the image. Stands above driver.sh, whose functions it uses.
+unsigned=/etc/dkms/framework.conf.d/livefleet-image.conf
+
 image() {
-  mkdir -p "$work/debs" "$before"
+  mkdir -p "$work/debs" "$before" "${unsigned%/*}"
   : > "$before/packages"
+  # dkms would make a key to sign with: one private key for every host of the image, and another module in each image.
+  echo 'sign_file=/nonexistent' > "$unsigned"
   sources && files || refuse "its package source could not be set up: $(tail -n 1 "$work/log")"
   $apt update || refuse "apt-get update failed: $(tail -n 3 "$work/log" | tr '\n' ' ')"
   [ -z "$build_tools" ] || $apt install --no-install-recommends $build_tools ||
@@ -17,6 +21,7 @@ image() {
     fi
     if command -v update-initramfs >/dev/null; then update-initramfs -u -k "$each"; fi
   done
+  rm -f "$unsigned"
   keep_it_so
   systemctl enable --quiet nvidia-persistenced.service || :
   printf '%s\n' "$target" > "$work/image"

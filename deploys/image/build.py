@@ -12,8 +12,9 @@ from typing import Final
 
 from deploys.image.basis import Basis
 from deploys.image.chroot import Chroot, run_tool
+from deploys.image.collisions import settle_collisions
 from deploys.image.epoch import SourceState, epoch_of, look_at
-from deploys.image.fill import DRIVER_VERSION, agent_commands, driver_commands, system_commands
+from deploys.image.fill import DRIVER_VERSION, OPT, agent_commands, driver_commands, system_commands
 from deploys.image.formats import missing_tools, settle_times, sha256_of, write_image
 from deploys.image.inventory import kernels_in, packages_in, tree_sha256, wheels_of
 from deploys.image.neutral import neutralise, problems_in
@@ -93,6 +94,8 @@ def _fill(
         tree.perform(*driver_commands(resolved, kernels))
     tell("agent", f"release {release.id}")
     tree.perform(*agent_commands(shop.parcel(release, ReleaseSettings()), resolved, shop.bundle))
+    venv = tree.root / OPT.lstrip("/") / f"releases/{release.id}/venv"
+    settle_collisions(venv / f"lib/python{base.python}/site-packages", [*release.wheels, release.wheel])
     tell("system", "units of the first boot")
     tree.perform(*system_commands(resolved))
     tell("manifest", "what is in it")

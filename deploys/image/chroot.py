@@ -41,7 +41,6 @@ class Chroot:
             "PYTHONHASHSEED": "0",  # sets in compiled files have one order
             "PYC_INVALIDATION_MODE": "UNCHECKED_HASH",  # sources get other times at the end
             "UV_NO_INSTALLER_METADATA": "1",  # it tells when a wheel was made
-            "UV_CONCURRENT_INSTALLS": "1",  # wheels that bring the same file come in one order
             **{name: os.environ[name] for name in _PROXIES if name in os.environ},
         }
 

@@ -70,7 +70,7 @@ def image_files(resolved: Resolved) -> tuple[HostFile, ...]:
 
 def _files(resolved: Resolved) -> Iterator[HostFile]:
     order = resolved.order
-    unit = render_unit(resolved.node, gpu=resolved.wish is not None)
+    unit = render_unit(resolved.node, gpu=resolved.node.gpus != "none")
     yield _text(UNIT_PATH, unit)
     if order.first_boot.mode is FirstBootMode.POOL_WORKER:
         yield _text("/etc/systemd/system/livefleet-first-boot.service.d/ask.conf", _ASK)

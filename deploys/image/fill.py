@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from deploys.image.bases import told_sources
 from deploys.image.files import ENABLED, image_files
 from deploys.image.order import Resolved, facts_of
 from deploys.outcome import Command, Outcome, sh
@@ -87,11 +86,6 @@ def system_commands(resolved: Resolved) -> Step:
     ]
     settings = _fine("machine", machine(resolved.machine, resolved.node, facts))
     return "system", (*settings, sh(lines, stdin=stdin))
-
-
-def build_sources(resolved: Resolved) -> str:
-    """The sources.list that the tree has while it is filled."""
-    return told_sources(resolved.order.sources)
 
 
 def _fine(step: str, outcome: Outcome) -> Sequence[Command]:

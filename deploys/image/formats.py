@@ -103,8 +103,9 @@ def _write_ext4(root: Path, out: Path, *, epoch: int, seed: str, size_mib: int |
     environment = {**_environment(), "E2FSPROGS_FAKE_TIME": str(epoch)}
     out.unlink(missing_ok=True)
     run_tool([*words, str(out), f"{size}M"], "writing the file system", environment=environment)
-    # Times of change are those of the tree's inodes, which nobody can set: the file system's own get the epoch.
-    changes = "".join(f"sif <{inode}> ctime @{epoch}\nsif <{inode}> ctime_extra 0\n" for inode in _used_inodes(out))
+    # Times of change are those of the tree's inodes, which nobody can set, and a folder's time of access changes with
+    # being read: in the image both are the epoch.
+    changes = "".join(f"sif <{inode}> {time} @{epoch}\n" for inode in _used_inodes(out) for time in ("ctime", "atime"))
     run_tool(["debugfs", "-w", "-f", "-", str(out)], "settling times", environment=environment, stdin=changes)
 
 

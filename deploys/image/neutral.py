@@ -28,7 +28,8 @@ REMOVED: Final = {
     "backups of user files": tuple(
         f"etc/{name}-" for name in ("passwd", "group", "shadow", "gshadow", "subuid", "subgid")
     ),
-    "logs": ("var/log/journal/*", "var/log/**"),
+    "logs": ("var/log/journal/*", "var/log/**", "var/lib/dkms/*/*/*/*/log/*"),
+    "keys of the builder's modules": ("var/lib/dkms/mok.*", "etc/dkms/framework.conf.d/livefleet-image.conf"),
     "shell history": ("root/.*_history", "home/*/.*_history", "root/.cache", "root/.wget-hsts", "root/.gnupg"),
     "cloud-init state": ("var/lib/cloud",),
     "leases": ("var/lib/dhcp/*", "var/lib/NetworkManager/*", "var/lib/systemd/network/*"),

@@ -23,6 +23,7 @@ from livefleet.spec import (
     ImageFormat,
     MachineSettings,
     NodeSpec,
+    card_table,
     extras_of,
     load_fleet,
     own_profiles,
@@ -189,17 +190,19 @@ def facts_of(order: ImageOrder, node: NodeSpec, *, kernel: str = "") -> Observed
 
 
 def _cards(node: NodeSpec) -> Iterator[int]:
-    """One device id of each architecture that the profile is for."""
-    if node.gpus == "none" or not node.driver.install:
+    """A device id of each card that the profile names, else of each architecture that it is for."""
+    if node.gpus == "none":
         return
-    for family in FAMILIES:
+    for name in node.cards:
+        yield int(card_table().cards[name].pci_ids.value[0], 16)
+    for family in FAMILIES if not node.cards else ():
         if family.name in node.driver.families:
             yield family.first_id
 
 
 def _wish(node: NodeSpec, order: ImageOrder) -> Wish | None:
     facts = facts_of(order, node)
-    if not facts.nvidia_pci:
+    if not (facts.nvidia_pci and node.driver.install):
         return None
     wish = wish_of(node.driver, facts)
     if isinstance(wish, str):
@@ -219,7 +222,7 @@ def _unfit(resolved: Resolved) -> Iterator[str]:
         yield f"profile {order.profile}: {problem}"
     if resolved.loads_models and (refusal := _torch(resolved.wish).refusal) is not None:
         yield f"profile {order.profile}: {refusal}"
-    if node.gpus != "none" and node.driver.install and not node.driver.families:
+    if node.gpus != "none" and node.driver.install and not tuple(_cards(node)):
         yield (
             f"profile {order.profile} does not say which cards it is for, so that no driver can be chosen: give it"
             " `driver: {families: [...]}`, or `driver: {install: false}` for an image without one"

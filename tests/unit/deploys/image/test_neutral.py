@@ -58,6 +58,8 @@ def test_problems__neutral_tree__has_none(tmp_path):
         ("etc/livefleet/node.yaml", "state of a node"),
         ("var/lib/livefleet/keys/hot", "state of a node"),
         ("tmp/x", "temporary files"),
+        ("var/lib/dkms/mok.key", "keys of the builder's modules"),
+        ("var/lib/dkms/nvidia/580.1/6.1.0-9-amd64/x86_64/log/make.log", "logs"),
     ],
 )
 def test_item__is_found_and_taken_out(tmp_path, path, what):

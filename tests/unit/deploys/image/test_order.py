@@ -139,3 +139,10 @@ def test_resolve__role_and_card__together_are_one_image():
 @pytest.mark.parametrize("profile", ["keykeeper", "redeemer", "monitor"])
 def test_resolve__role_that_apply_sets_up__is_refused(profile):
     refused("images are for orchestrators and workers", profile=(profile, "rtx-3060"))
+
+
+def test_resolve__driver_is_somebody_elses__cards_stay_and_nothing_is_installed(tmp_path):
+    fleet = a_profile(tmp_path, "extends: rtx-3060\ndriver: {install: false}\n")
+    resolved = resolve(an_order(profile="mine", fleet=fleet))
+    assert resolved.wish is None
+    assert yaml(resolved.first_boot_text)["cards"] == ["rtx-3060"]
