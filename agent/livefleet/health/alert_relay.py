@@ -5,7 +5,8 @@ Discord's URL nor Telegram's token from a file, and no version signs. What the o
 
     2xx                               the same, with its body (Telegram's is read)
     429, 5xx, no answer in time       503: Alertmanager tries again
-    any other 4xx, an unread secret   that, or 500; Alertmanager counts a failure, which is an alert of its own
+    any other 4xx, a redirect         that, or 502: Alertmanager counts a failure, and tries with its next round
+    a secret that cannot be read      500: it tries again
 """
 
 import asyncio

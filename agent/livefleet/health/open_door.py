@@ -17,13 +17,15 @@ class Door(Protocol):
     """What is open once it is entered."""
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """`host:port`."""
+        ...
 
 
 async def keep_open(
     condition: str, board: ConditionBoard, door: Callable[[], AbstractAsyncContextManager[Door]], what: str
 ) -> None:
-    """Until cancelled. While it cannot be opened the condition says why; it gates nothing, since work goes on without."""
+    """Until cancelled. While it cannot be opened the condition says why; it gates nothing: work goes on without."""
 
     def failed(error: BaseException) -> None:
         board.report(Condition(condition, Status.FALSE, "NotOpen", str(error), gates_ready=False))

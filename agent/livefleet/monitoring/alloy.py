@@ -1,6 +1,7 @@
 """Grafana Alloy on a host: the agent's lines from the journal to the monitor's Loki.
 
-It tries for as long as the monitor is away, and reads no further meanwhile: the journal is what keeps the lines.
+It tries for as long as the monitor is away, and reads no further when its queue is full (10 MiB, in memory): from there
+on the journal is what keeps the lines.
 """
 
 import json
@@ -52,9 +53,10 @@ loki.process "livefleet" {{
 
 loki.write "monitor" {{
   endpoint {{
-    url               = {_quoted(push.url + "/loki/api/v1/push")}
-    bearer_token_file = {_quoted(token_file)}{tls}
-    max_backoff_retries = 0
+    url                 = {_quoted(push.url + "/loki/api/v1/push")}
+    bearer_token_file   = {_quoted(token_file)}
+    max_backoff_period  = "1m"
+    max_backoff_retries = 1000000{tls}
   }}
 }}
 """

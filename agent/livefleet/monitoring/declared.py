@@ -1,5 +1,6 @@
 """The programs of one host, from the fleet as it is declared."""
 
+from livefleet.monitoring.dashboards import dashboards
 from livefleet.monitoring.notify import alertmanager_text
 from livefleet.monitoring.programs import Program, Rendered, programs_of
 from livefleet.monitoring.prometheus import SecretPath
@@ -33,6 +34,7 @@ def _rendered(fleet: Fleet) -> Rendered:
     return Rendered(
         rules=rules_text(central.alerts, declared),
         alertmanager=alertmanager_text(central.notify, central.alerts),
+        dashboards=dashboards(central.alerts.runbook_url) if central.grafana else {},
     )
 
 

@@ -27,8 +27,13 @@ _DELIBERATE: Final = ("InService", "BenchmarkCurrent", "WorkersOnCurrentSecret")
 
 def monitoring_rules(settings: AlertSettings, spoken_for: Iterable[str]) -> tuple[AlertRule, ...]:
     """`spoken_for`: the conditions that other rules speak for."""
-    others = "|".join(sorted({*spoken_for, *_DELIBERATE}))
-    window = span(settings.fail_window)
+    rules = _of_monitoring(span(settings.fail_window))
+    own = (name for rule in rules for name in rule.conditions)
+    others = "|".join(sorted({*spoken_for, *own, *_DELIBERATE}))
+    return (*rules, _of_all_others(others))
+
+
+def _of_monitoring(window: str) -> tuple[AlertRule, ...]:
     return (
         AlertRule(
             HEARTBEAT, Topic.MONITORING, Severity.HEARTBEAT, "vector(1)", 0,
@@ -50,6 +55,7 @@ def monitoring_rules(settings: AlertSettings, spoken_for: Iterable[str]) -> tupl
                 Look("livefleet exec MONITOR -- journalctl -u prometheus-alertmanager -n 50", "what Alertmanager says"),
             ),
             clears=f"{window} after the last failure",
+            conditions=("AlertsDelivered",),
         ),
         AlertRule(
             "AlertsNotSent", Topic.MONITORING, Severity.WARNING,
@@ -59,6 +65,7 @@ def monitoring_rules(settings: AlertSettings, spoken_for: Iterable[str]) -> tupl
             advice="Start Alertmanager on the monitor",
             look=(Look("livefleet exec MONITOR -- systemctl status prometheus-alertmanager", "whether it runs"),),
             clears=f"{window} after the last loss",
+            conditions=("AlertmanagerServes",),
         ),
         AlertRule(
             "RulesFail", Topic.MONITORING, Severity.WARNING,
@@ -69,15 +76,18 @@ def monitoring_rules(settings: AlertSettings, spoken_for: Iterable[str]) -> tupl
             look=(Look("http://127.0.0.1:9090/rules on the monitor", "each rule with its error"),),
             clears=f"{window} after the last failure",
         ),
-        AlertRule(
-            "ConditionFalse", Topic.MONITORING, Severity.WARNING,
-            "min by (fleet, node, role, condition, subject) "
-            f'(livefleet_condition_status{{condition!~"{others}"}}) == 0',
-            1800,
-            summary="{{ $labels.condition }} {{ $labels.subject }} of {{ $labels.node }} is false for half an hour",
-            means="The agent says that something is wrong for which there is no alert of its own.",
-            advice="Read the condition's message: it says what to do",
-            look=(Look("livefleet status HOST", "every condition, with its reason and what to do"),),
-            clears="when the condition holds",
-        ),
+    )  # fmt: skip
+
+
+def _of_all_others(spoken_for: str) -> AlertRule:
+    return AlertRule(
+        "ConditionFalse", Topic.MONITORING, Severity.WARNING,
+        "min by (fleet, node, role, condition, subject) "
+        f'(livefleet_condition_status{{condition!~"{spoken_for}"}}) == 0',
+        1800,
+        summary="{{ $labels.condition }} {{ $labels.subject }} of {{ $labels.node }} is false for half an hour",
+        means="The agent says that something is wrong for which there is no alert of its own.",
+        advice="Read the condition's message: it says what to do",
+        look=(Look("livefleet status HOST", "every condition, with its reason and what to do"),),
+        clears="when the condition holds",
     )  # fmt: skip

@@ -2,9 +2,10 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from livefleet.hardware import GpuSample, HardwareSnapshot
+from livefleet.hardware import GpuSample
 from livefleet.health import AdminServer, GpuCollector, NodeCollector, NodeStatus, ReadingCollector
 from livefleet.kernel import Condition, OutsideWorld, Status
+from tests.builders.hardware import some_hardware
 
 pytestmark = pytest.mark.component
 
@@ -24,7 +25,7 @@ async def admin():
     registry = CollectorRegistry()
     registry.register(NodeCollector(lambda: state["status"]))
     gpu = GpuSample(0, "GPU-1", "L4", memory_total=10, temperature_c=40)
-    registry.register(GpuCollector(lambda: HardwareSnapshot(0.0, "580.1", None, (gpu,))))
+    registry.register(GpuCollector(some_hardware(gpu)))
     registry.register(
         ReadingCollector(lambda: [("livepeer_tickets_recv", "counter", "Tickets.", {"sender": "0x1"}, 3.0)])
     )

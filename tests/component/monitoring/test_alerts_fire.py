@@ -10,6 +10,7 @@ import inspect
 import os
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -21,21 +22,35 @@ from livefleet.health import AlertRelay
 from livefleet.kernel import ConditionBoard, SystemClock
 from livefleet.monitoring.monitoring_rules import FOREIGN
 from livefleet.monitoring.notify import alertmanager_text
+from livefleet.monitoring.promql import selectors
 from livefleet.monitoring.rules import alert_rules, rules_text
 from livefleet.monitoring.signature import check_signature
 from livefleet.spec.alerts import AlertSettings
 from livefleet.spec.notify import NotifySettings
-from tests.builders.agents import an_agent, free_port
-from tests.builders.alerting import Receiver, a_prometheus, a_receiver, an_alertmanager, needs_both, until
+from tests.builders.agents import RunningAgent, an_agent, free_port
+from tests.builders.alerting import (
+    Receiver,
+    RunningPrometheus,
+    a_prometheus,
+    a_receiver,
+    an_alertmanager,
+    needs_both,
+    until,
+)
+from tests.builders.metrics import Scrape, the_table
 from tests.builders.paid_nodes import a_paid_node
-from tests.builders.patients import FLEET, patients
+from tests.builders.patients import FLEET, Patient, patients
 from tests.devchain.process import Process
 from tests.nvml import stub
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(240), needs_both]
 
 PACE = 1 / 600
+SHOWN = {"node", "orch", "chain", "redeems", "media", "gpu"}
+AFTER_AN_EVENT = {"livepeer_payment_recv_errors", "livefleet_requests_refused_total"}
+"""Not there before the first; tests/e2e/test_node_metrics.py sees them."""
 SETTINGS = AlertSettings(fail_window=6, restart_window=10, no_work=8, rpc_lost=5, fail_count=3)
+DUTIES = {"transcoding": {"encoder": "software"}, "redemption": {"check_every_s": 0.5}, "reward": {}}
 BY_NAME = {rule.name: rule for rule in alert_rules(SETTINGS)}
 HMAC = b"a secret of sixteen"
 A, B = "GPU-aaaaaaaa-0000-0000-0000-000000000001", "GPU-bbbbbbbb-0000-0000-0000-000000000002"
@@ -125,7 +140,7 @@ async def a_whole_agent(folder):
     library = stub.build(folder / "nvml")
     state = stub.NvmlState(folder / "nvml.state")
     for number, uuid in enumerate((A, B)):
-        state.gpu(number, uuid)
+        state.gpu(number, uuid, reasons=0)
     search = os.pathsep.join(filter(None, [str(library.parent), os.environ.get("LD_LIBRARY_PATH")]))
     with an_agent(
         folder / "node", start=False, env={"LD_LIBRARY_PATH": search, "LIVEFLEET_NVML_STATE": str(state.path)},
@@ -167,81 +182,125 @@ async def spec_troubles(watch, agent):
         )  # fmt: skip
 
 
-async def illness(watch, alert, patient):
-    await watch.through(alert, patient.name, patient.fall_ill, lambda: patient.fall_ill(ill=False))
+@dataclass
+class Scene:
+    """All that is looked at, and how to trouble it."""
+
+    receiver: Receiver
+    ward: dict[str, Patient]
+    agents: dict[str, RunningAgent]
+    nvml: stub.NvmlState
+    chain: Process
+    prometheus: RunningPrometheus
+    alertmanager: str
+    pages: list[Scrape]  # what the agents showed while all was well
+    hides: Callable[[], None]  # one target is read no more
+    shows: Callable[[], None]
+
+    def troubles(self, watch):
+        """Every one as something to be awaited; those of one agent that explain each other are one after the other."""
+        for alert, patient in self.ward.items():
+            yield watch.through(alert, patient.name, patient.fall_ill, lambda one=patient: one.fall_ill(ill=False))
+        yield gpu_troubles(watch, self.nvml)
+        yield spec_troubles(watch, self.agents[WHOLE])
+        yield watch.through("RpcLost", ON_CHAIN, lambda: self.stop(signal.SIGSTOP), lambda: self.stop(signal.SIGCONT))
+        yield watch.through("NodeSilent", SILENT, self.hides, self.shows)
+        victim = self.agents[DOWN]
+        yield watch.through(
+            "NodeDown", DOWN, lambda: asyncio.to_thread(victim.kill), lambda: asyncio.to_thread(victim.start)
+        )
+        refuses, answers = {"/refusing": 404}, self.receiver.answers
+        yield watch.through("NotificationsFail", MONITOR, lambda: answers.update(refuses), answers.clear)
+
+    def stop(self, number):
+        """The chain's process stands still, or goes on."""
+        os.kill(self.chain.pid, number)
+
+
+@asynccontextmanager
+async def a_scene(folder):
+    """Everything up and well."""
+    (folder / "hmac").write_bytes(HMAC)
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        receiver = await enter(a_receiver())
+        notify = settings_of(receiver)
+        await enter(AlertRelay(notify, {"hmac": folder / "hmac"}, SystemClock(), ConditionBoard(SystemClock())))
+        ward = patients()
+        for patient in ward.values():
+            await enter(patient.server())
+        whole, nvml = await enter(a_whole_agent(folder / "whole"))
+        victim = stack.enter_context(an_agent(folder / "down", start=False, role="orchestrator", gpus="none"))
+        paid = await enter(a_paid_node(folder / "paid", start=False, duties=DUTIES))
+        chain = Process.read(paid.chain_folder)
+        stack.callback(os.kill, chain.pid, signal.SIGCONT)  # one that stands still cannot end
+        agents = {WHOLE: whole, DOWN: victim, ON_CHAIN: paid.agent}
+        await asyncio.gather(*(asyncio.to_thread(agent.start) for agent in agents.values()))
+        await asyncio.to_thread(paid.agent.until_condition, "RewardCalled", "Called")
+        alertmanager = await enter(an_alertmanager(folder / "am", alertmanager_text(notify)))
+        targets = [
+            *(target(patient.name, patient.admin.address) for patient in ward.values()),
+            *(target(name, agent.admin) for name, agent in agents.items()),
+            target(MONITOR, alertmanager, "alertmanager"),
+        ]
+        heard = [*targets, target(SILENT, ward["ConditionFalse"].admin.address)]  # a second way to its page
+        declared = {WHOLE: whole.status()["digest"].removeprefix("sha256:")[:12], SILENT: ""}
+        rules = rules_text(SETTINGS, declared, pace=PACE)
+        prometheus = await enter(a_prometheus(folder / "prometheus", rules, heard, alertmanager=alertmanager))
+        yield Scene(
+            receiver, ward, agents, nvml, chain, prometheus, alertmanager,
+            [Scrape.of(agent.get("/metrics")[1]) for agent in agents.values()],
+            lambda: prometheus.read_from(targets), lambda: prometheus.read_from(heard),
+        )  # fmt: skip
+
+
+def settings_of(receiver):
+    """Two ways to people, one of which may refuse."""
+    base = f"http://{receiver.address}"
+    return NotifySettings.model_validate(
+        {
+            "receivers": [
+                {"kind": "webhook", "url": f"{base}/hook", "secret": "hmac"},
+                {"kind": "webhook", "name": "refusing", "url": f"{base}/refusing"},
+            ],
+            "heartbeat": {"url": f"{base}/beat", "every": "2s"},
+            "wait": 0.1,
+            "every": 1,
+            "relay_listen": f"127.0.0.1:{free_port()}",
+        }
+    )
 
 
 async def test_every_alert__its_cause_comes_and_goes__is_told_and_taken_back(tmp_path, capsys):
-    (tmp_path / "hmac").write_bytes(HMAC)
-    async with AsyncExitStack() as stack:
-        receiver = await stack.enter_async_context(a_receiver())
-        notify = NotifySettings.model_validate(
-            {
-                "receivers": [
-                    {"kind": "webhook", "url": f"http://{receiver.address}/hook", "secret": "hmac"},
-                    {"kind": "webhook", "name": "refusing", "url": f"http://{receiver.address}/refusing"},
-                ],
-                "heartbeat": {"url": f"http://{receiver.address}/beat", "every": "2s"},
-                "wait": 0.1, "every": 1, "relay_listen": f"127.0.0.1:{free_port()}",
-            }
-        )  # fmt: skip
-        relay = AlertRelay(notify, {"hmac": tmp_path / "hmac"}, SystemClock(), ConditionBoard(SystemClock()))
-        await stack.enter_async_context(relay)
-        ward = patients()
-        for patient in ward.values():
-            await stack.enter_async_context(patient.server())
-        silent = ward["ConditionFalse"]  # a second way to its page
-        agent, state = await stack.enter_async_context(a_whole_agent(tmp_path / "whole"))
-        victim = stack.enter_context(an_agent(tmp_path / "down", start=False, role="orchestrator", gpus="none"))
-        paid = await stack.enter_async_context(a_paid_node(tmp_path / "paid", start=False))
-        chain = Process.read(paid.chain_folder)
-        agents = (agent, victim, paid.agent)
-        await asyncio.gather(*(asyncio.to_thread(each.start) for each in agents))
-        alertmanager = await stack.enter_async_context(an_alertmanager(tmp_path / "am", alertmanager_text(notify)))
-        targets = [
-            *(target(patient.name, patient.admin.address) for patient in ward.values()),
-            *(target(name, each.admin) for name, each in zip((WHOLE, DOWN, ON_CHAIN), agents, strict=True)),
-            target(MONITOR, alertmanager, "alertmanager"),
-        ]  # fmt: skip
-        declared = {WHOLE: agent.status()["digest"].removeprefix("sha256:")[:12], SILENT: ""}
-        rules = rules_text(SETTINGS, declared, pace=PACE)
-        heard = [*targets, target(SILENT, silent.admin.address)]
-        prometheus = await stack.enter_async_context(
-            a_prometheus(tmp_path / "prometheus", rules, heard, alertmanager=alertmanager)
-        )
-        watch = Watch(receiver)
-        await until("the heart beats", lambda: receiver.at("/beat"))
+    async with a_scene(tmp_path) as scene:
+        watch = Watch(scene.receiver)
+        await until("the heart beats", lambda: scene.receiver.at("/beat"))
         watch.look()
         before = dict(watch.cases)
-        receiver.answers["/refusing"] = 404
-        await asyncio.gather(
-            *(illness(watch, alert, patient) for alert, patient in ward.items()),
-            gpu_troubles(watch, state),
-            spec_troubles(watch, agent),
-            watch.through(
-                "RpcLost", ON_CHAIN, lambda: os.kill(chain.pid, signal.SIGSTOP),
-                lambda: os.kill(chain.pid, signal.SIGCONT),
-            ),
-            watch.through(
-                "NodeDown", DOWN, lambda: asyncio.to_thread(victim.kill), lambda: asyncio.to_thread(victim.start)
-            ),
-            watch.through(
-                "NodeSilent", SILENT, lambda: prometheus.read_from(targets), lambda: prometheus.read_from(heard)
-            ),
-            watch.through(
-                "NotificationsFail", MONITOR, lambda: None, lambda: receiver.answers.pop("/refusing"),
-            ),
-        )  # fmt: skip
-        exported = await names_at(prometheus.address, alertmanager)
+        await asyncio.gather(*scene.troubles(watch))
+        exported = await names_at(scene.prometheus.address, scene.alertmanager)
 
-    assert before == {}
+    assert {alert for alert, _ in before} <= {"NodeDown"}
+    assert [fault for rule in BY_NAME.values() for fault in not_exported(rule, scene.pages)] == []
     assert exported >= FOREIGN - {"up"}
     with capsys.disabled():
         print(table(watch.cases))
-    expected = {(alert, patient.name) for alert, patient in ward.items()} | set(BY_AGENTS.items())
+    expected = {(alert, patient.name) for alert, patient in scene.ward.items()} | set(BY_AGENTS.items())
     assert {name for name, _ in expected} == BY_NAME.keys() - {"Watchdog"}
     strangers = {case for case in watch.cases.keys() - expected if case[1] not in (WHOLE, DOWN, ON_CHAIN, SILENT)}
     assert {case for case in strangers if not is_explained(*case, expected)} == set()
+
+
+def not_exported(rule, pages):
+    """What a rule asks of nodes like these agents, and none of them shows."""
+    table = the_table()
+    for selector in selectors(rule.expr):
+        row = table.get(selector.metric)
+        if row is None or not row.on & SHOWN or row.name in AFTER_AN_EVENT:
+            continue
+        labels = [set(found) for page in pages for found in page.labels(row.name)]
+        if not any(selector.labels <= found for found in labels):
+            yield f"{rule.name}: {row.name} with {sorted(selector.labels)}"
 
 
 def is_explained(alert, node, expected):

@@ -16,7 +16,7 @@ from livefleet.health.bearer import TokenFile
 from livefleet.health.push_door import PushDoor
 from livefleet.kernel import SystemClock
 from livefleet.monitoring import fleet_programs
-from livefleet.spec import NodeSpec, node_digest
+from livefleet.spec import NodeSpec, Role, node_digest
 from tests.builders.certificates import Authority
 from tests.builders.monitored import FLEET, a_free_port, a_monitored_fleet, a_prometheus, checked, write_files
 
@@ -33,7 +33,11 @@ async def running(node: NodeSpec):
     agent = Agent(node, digest=node_digest(node), release="r", clock=SystemClock())
     served = asyncio.create_task(agent.run(stop, on_listening=listening.set_result))
     try:
-        yield await asyncio.wait_for(listening, 60)
+        admin = await asyncio.wait_for(listening, 60)
+        async with asyncio.timeout(60), httpx.AsyncClient() as client:
+            while node.role is Role.ORCHESTRATOR and (await client.get(f"http://{admin}/readyz")).status_code != 200:
+                await asyncio.sleep(0.1)
+        yield admin
     finally:
         stop.set()
         await served

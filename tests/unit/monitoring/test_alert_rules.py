@@ -3,6 +3,8 @@ from pathlib import Path
 
 import click
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import livefleet
@@ -168,6 +170,26 @@ def test_selectors__functions_keywords_strings_and_ranges__are_no_metrics():
         Selector("v:rec", ()),
     ]
     assert grouping_labels(expr) == {"a", "b", "c"}
+
+
+names = st.from_regex(r"[a-z_][a-z0-9_:]{0,12}", fullmatch=True).map(lambda name: f"m_{name}")
+values = st.text(st.characters(codec="utf-8", exclude_characters='"\\', exclude_categories=("Cs", "Cc")), max_size=12)
+matchers = st.lists(
+    st.tuples(names.map(lambda n: n.replace(":", "_")), st.sampled_from(["=", "!=", "=~", "!~"]), values)
+)
+wrapped = st.sampled_from(
+    ["{}", "rate({}[5m])", "sum by (a, b) ({})", "({}) > bool 5", "max without () ({} offset 1h)"]
+)
+
+
+@given(st.lists(st.tuples(names, matchers, wrapped), min_size=1, max_size=4))
+def test_selectors__whatever_was_written__is_read_back(written):
+    parts = [
+        wrap.format(name + ("{" + ", ".join(f'{a}{o}"{v}"' for a, o, v in found) + "}" if found else ""))
+        for name, found, wrap in written
+    ]
+    expected = [Selector(name, tuple(found)) for name, found, _ in written]
+    assert selectors(" / on (c) ".join(parts)) == expected
 
 
 @pytest.mark.parametrize("expr", ["x{", 'x{a="b}', "x{a~b}"])

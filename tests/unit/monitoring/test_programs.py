@@ -124,7 +124,7 @@ def test_alloy__labels_are_few__and_the_rest_is_metadata(tmp_path: Path) -> None
     written = alloy.files["config.alloy"]
     assert '{ fleet = "demo", node = "far", role = "orchestrator", unit = "livefleet.service" }' in written
     assert 'values = { gpu = "", session = "", job = "", round = "", event = "" }' in written
-    assert 'bearer_token_file = "/etc/livefleet/monitor/alloy/secrets/push"' in written
+    assert 'bearer_token_file   = "/etc/livefleet/monitor/alloy/secrets/push"' in written
     assert alloy.secrets == {"secrets/push": "push"}
 
 
