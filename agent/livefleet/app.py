@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from starlette.routing import BaseRoute
 
 from livefleet import __version__, roles
 from livefleet.enrol import reports_of
@@ -106,8 +107,8 @@ class Agent:
             if spec.pull is not None:
                 self._pull = roles.PullMode(spec, lambda: self._applied, self._takeover(stop), self._clock, self._board)
             self._monitored = monitored = Monitored(spec, registry, self._board, self._clock)
-            further = self._role.routes if isinstance(self._role, roles.MonitorRole) else ()
-            admin_server = AdminServer(spec.monitoring.admin_listen, self.status, registry, further=further)
+            listen, further = spec.monitoring.admin_listen, _routes_of(spec, self._role)
+            admin_server = AdminServer(listen, self.status, registry, further=further)
             async with monitored.listening(), admin_server as admin:
                 on_listening(admin.address)
                 notify("READY=1")
@@ -276,6 +277,11 @@ def _role_of(context: RoleContext) -> Role:
             return roles.KeykeeperRole(context)
         case RoleName.MONITOR:
             return roles.MonitorRole(context)
+
+
+def _routes_of(spec: NodeSpec, role: Role) -> Sequence[BaseRoute]:
+    """What the admin address has for the role alone; another role's module is not even imported."""
+    return role.routes if spec.role is RoleName.MONITOR and isinstance(role, roles.MonitorRole) else ()
 
 
 async def _until(stop: asyncio.Event, *duties: Callable[[], Awaitable[None]]) -> None:

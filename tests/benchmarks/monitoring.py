@@ -32,21 +32,25 @@ SCRAPES = 15
 _GROWS = re.compile(rb"^(\S+) (\d+)(?:\.0)?$", re.MULTILINE)
 
 
-async def a_door(folder: Path) -> tuple[bytes, float]:
-    """The page of a busy node, and the milliseconds that a scrape takes at the median."""
+async def a_door(folder: Path) -> tuple[bytes, float, float]:
+    """The page of a busy node, and the milliseconds of a scrape, at the median: of CPU, and by the clock.
+
+    Both ends are in this process: the CPU time has the client's part in it.
+    """
     (folder / "token").write_text("token")
-    took, page = [], b""
+    used, took, page = [], [], b""
     async with (
         a_busy_node(folder) as registry_of,
         ScrapeDoor("127.0.0.1:0", registry_of(False), SystemClock(), token=TokenFile(folder / "token")) as door,  # noqa: FBT003
         httpx.AsyncClient(headers={"Authorization": "Bearer token"}) as client,
     ):
         for _ in range(SCRAPES):
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             page = (await client.get(f"http://{door.address}/metrics")).content
+            used.append((time.process_time() - cpu) * 1000)
             took.append((time.perf_counter() - started) * 1000)
             await asyncio.sleep(FRESH_S)  # or it would be the same page again
-    return page, statistics.median(took)
+    return page, statistics.median(used), statistics.median(took)
 
 
 class Replay:
@@ -135,14 +139,14 @@ def _cpu_s(process: Path) -> float:
 def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        page, took_ms = asyncio.run(a_door(folder))
+        page, used_ms, took_ms = asyncio.run(a_door(folder))
         print(
-            f"a busy node's page: {len(page)} B of at most {TARGET_BYTES}, {took_ms:.1f} ms of at most {TARGET_MS:g} ms"
-            " by its door"
+            f"a busy node's page by its door: {len(page)} B of at most {TARGET_BYTES}, {used_ms:.1f} ms of CPU of at"
+            f" most {TARGET_MS:g} ms, {took_ms:.1f} ms by the clock"
         )
         late_s = a_fleet(folder / "prometheus", page)
         print(f"{late_s:.2f} s late of at most {TARGET_LATE_S:g} s")
-    return int(took_ms > TARGET_MS or len(page) > TARGET_BYTES or late_s > TARGET_LATE_S)
+    return int(used_ms > TARGET_MS or len(page) > TARGET_BYTES or late_s > TARGET_LATE_S)
 
 
 if __name__ == "__main__":

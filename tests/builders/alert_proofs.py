@@ -1,10 +1,10 @@
 """A case for each alert: what its series are like while all is well and while it is not, and what is said then.
 
-Made into one file for promtool, which evaluates the real rules over them minute by minute.
+Made into files for promtool, which evaluates the real rules over them minute by minute.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from livefleet.monitoring.alert import AlertRule
@@ -264,12 +264,8 @@ CONDITIONS: dict[str, Proof] = {
 PROOFS = GAUGES | SHARES | CONDITIONS
 
 
-def promtool_tests(rules: Sequence[AlertRule], proofs: Mapping[str, Proof]) -> list[dict]:
-    """The `tests` of promtool's file, one for each rule."""
-    return [_test(rule, proofs[rule.name]) for rule in rules]
-
-
-def _test(rule: AlertRule, proof: Proof) -> dict:
+def promtool_test(rule: AlertRule, proof: Proof) -> dict:
+    """One entry of the `tests` of promtool's file."""
     lasts = math.ceil(rule.for_s / 60)
     bad = proof.true_after_min + lasts + 5
     fires = proof.well_min + proof.true_after_min + lasts

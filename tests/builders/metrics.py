@@ -15,6 +15,7 @@ TABLE = Path(__file__).parents[2] / "agent/livefleet/health/README.md"
 OWNER = {"node_id", "node_type"}
 
 _ROW = re.compile(r"^\| `(\w+)` \| (gauge|counter|histogram) \|([^|]*)\|([^|]*)\|", re.MULTILINE)
+_MEANING = re.compile(r"^\| `(\w+)` \| (?:gauge|counter|histogram) \|[^|]*\|[^|]*\|(.*)\|$", re.MULTILINE)
 _SAMPLE = re.compile(r"^(\w+)[ {]", re.MULTILINE)
 
 
@@ -37,6 +38,11 @@ def the_table() -> dict[str, Row]:
         assert name not in rows, f"{name} stands twice in {TABLE.name}"
         rows[name] = Row(name, kind, words(always), words(extra), words(on))
     return rows
+
+
+def metric_meanings() -> dict[str, str]:
+    """What the table says of each, by name."""
+    return {name: meaning.strip() for name, meaning in _MEANING.findall(TABLE.read_text())}
 
 
 def words(text: str) -> frozenset[str]:

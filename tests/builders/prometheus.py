@@ -16,8 +16,13 @@ FOREIGN_LABELS = {
     "prometheus_rule_evaluation_failures_total": frozenset({"rule_group"}),
 }
 
-RECORDED = {"livefleet:declared": frozenset({"node", "digest"})}
-"""Series that the rules' own file records."""
+RECORDED = {
+    "livefleet:declared": frozenset({"node", "digest"}),
+    "ALERTS": frozenset({"alertname", "alertstate", "severity", "topic"}) | TARGET_LABELS,
+    "process_cpu_seconds_total": TARGET_LABELS,
+    "process_resident_memory_bytes": TARGET_LABELS,
+}
+"""Series that the rules' own file records, Prometheus makes of the alerts, or its library shows of every process."""
 
 __all__ = ["FOREIGN_LABELS", "RECORDED", "TARGET_LABELS", "selectors", "unknown_in"]
 

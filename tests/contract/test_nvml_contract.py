@@ -42,6 +42,17 @@ def test_snapshot__load_is_told_in_its_ranges(library):
             assert percent is None or 0 <= percent <= 100
         assert gpu.temperature_c is None or 0 < gpu.temperature_c < 120
         assert gpu.power_mw is None or gpu.power_mw >= 0
+        assert gpu.clock_sm_mhz is None or 0 < gpu.clock_sm_mhz < 10_000
+        assert gpu.power_limit_mw is None or gpu.power_limit_mw >= 10_000
+
+
+def test_snapshot__a_sound_device__has_nothing_to_complain_of(library):
+    for gpu in read_snapshot(1.0).gpus:
+        assert gpu.remapped is None or not gpu.remapped.failed
+        assert not gpu.recovery_action
+        assert gpu.pcie is not None
+        assert 1 <= gpu.pcie.width <= gpu.pcie.max_width
+        assert gpu.slowdown_c is None or gpu.shutdown_c is None or gpu.slowdown_c <= gpu.shutdown_c
 
 
 def test_snapshot__twice__finds_the_same_devices(library):

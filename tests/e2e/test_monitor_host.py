@@ -113,3 +113,19 @@ def test_token__only_the_monitor_has_it(watched):
     )
     done = watched.lab.hosts["mon"].run(f"python3 - <<'END'\n{asked}\nEND")
     assert done.stdout.split() == ["200", "401", "401", "404"]
+
+
+def test_changed_then_removed__prometheus_reads_it_without_a_restart__then_nothing_is_left(watched):
+    mon, main_pid = watched.lab.hosts["mon"], "systemctl show -P MainPID prometheus"
+    before = mon.run(main_pid).stdout
+    watched.fleet.write_text(watched.fleet.read_text().replace("scrape_every_s: 1", "scrape_every_s: 2"))
+    hosts = watched.apply()
+    assert (hosts["mon"]["changes"], hosts["node"]["outcome"]) == (["monitoring"], "unchanged"), hosts
+    assert mon.run(main_pid).stdout == before
+    watched.ask('prometheus_target_interval_length_seconds{interval="2s"}')
+
+    watched.apply("mon", "--remove")
+    left = "ls -d /etc/livefleet /opt/livefleet /etc/systemd/system/prometheus*.service.d 2>/dev/null"
+    assert mon.run(left, check=False).stdout == ""
+    active = mon.run("systemctl is-active prometheus prometheus-alertmanager livefleet", check=False)
+    assert set(active.stdout.split()) == {"inactive"}

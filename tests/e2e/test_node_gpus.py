@@ -45,9 +45,15 @@ def test_gpu__taken_out_and_put_back__readiness_and_metrics_follow(nvml, tmp_pat
         assert agent.metric("livefleet_gpu_temperature_celsius", gpu=A) == 61
         assert agent.metric("livefleet_condition_status", condition="GpuPresent", subject=B) == 1
 
-        for key in [key for key in state.values if key.startswith("gpu1.")]:
-            del state.values[key]
-        state.write()
+        def reported(_):
+            state.event(1, 31)
+            return agent.metric("livefleet_gpu_xids_total", gpu=B, code="31")
+
+        agent.until("a report of B", reported)
+        assert agent.metric("livefleet_gpu_last_xid_seconds", gpu=B, code="31") is not None
+        assert agent.metric("livefleet_gpu_xids_total", gpu=A, code="31") is None
+
+        state.unplug(1)
         gone = agent.until_condition("GpuPresent", "Missing", subject=B)
         assert gone["status"] == "false"
         assert A in gone["message"]  # what is there instead
@@ -67,7 +73,14 @@ def test_gpu__taken_out_and_put_back__readiness_and_metrics_follow(nvml, tmp_pat
         agent.wait_ready()
         assert {c["subject"] for c in agent.status()["conditions"] if c["name"] == "GpuPresent"} == {A, B}
         assert agent.metric("livefleet_gpus_present") == 2
-        assert agent.stop() == 0
+        assert agent.metric("livefleet_gpu_last_xid_seconds", gpu=B, code="31") is None  # it came back from away
+        assert agent.metric("livefleet_gpu_xids_total", gpu=B, code="31") is not None
+
+        state.gpu(0, A, hang_ms=600_000)
+        agent.until_condition("GpuPresent", "NotAnswering", subject=A)
+        agent.until_condition("GpuPresent", "Present", subject=B)
+        assert agent.get("/healthz")[0] == 200
+        assert agent.stop() == 0  # nobody waits for a call that is stuck
 
 
 def test_gpu__driver_too_old__is_not_ready_and_says_why(nvml, tmp_path):

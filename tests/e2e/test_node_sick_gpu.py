@@ -17,7 +17,7 @@ from tests.builders.agents import an_agent
 from tests.builders.gateways import a_stream, a_stream_client
 from tests.nvml import stub
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(240)]
 
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
 B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"

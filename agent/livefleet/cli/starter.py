@@ -201,6 +201,7 @@ _IGNORED = (
     "",
     "# What commands leave behind: journals, plans, diagnostics.",
     "/.livefleet/",
+    "*.enrolled.sqlite3*",  # tokens' hashes, and hosts that have asked
     "*.plan",
     "*.plan.json",
     "livefleet-diag-*.tar.gz",

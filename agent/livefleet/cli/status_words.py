@@ -15,6 +15,7 @@ from livefleet.control.node_parts import (
     Tickets,
     WorkerPart,
 )
+from livefleet.monitoring.conditions import condition_advice
 
 __all__ = ["amount", "lines", "since"]
 
@@ -54,11 +55,13 @@ def lines(report: NodeReport, now: float) -> list[tuple[str, str]]:
     if (chain := report.chain) is not None:
         told.append(("chain", f"round {chain.round}, L1 block {chain.l1_block}, seen {since(now - chain.seen_at)} ago"))
     told += [(_DUTIES[c.name], c.message) for c in report.conditions if c.status == "true" and c.name in _DUTIES]
-    told += [
-        ("fault" if c.status == "false" else "unclear", f"{c.name}{f' {c.subject}' if c.subject else ''}: {c.message}")
-        for c in report.conditions
-        if c.status != "true"
-    ]
+    for c in report.conditions:
+        if c.status == "true":
+            continue
+        fault = "fault" if c.status == "false" else "unclear"
+        told.append((fault, f"{c.name}{f' {c.subject}' if c.subject else ''}: {c.message}"))
+        if c.status == "false" and (advice := condition_advice(c.name)):
+            told.append(("do", advice))
     return told
 
 

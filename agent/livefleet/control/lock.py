@@ -1,8 +1,7 @@
 """Locks on hosts, so that two operators do not cross: on the host itself, since operators have machines of their own.
 
-`<opt>/operator.lock` holds four lines: token, unix second at which it ends by the host's own clock, owner, unix second
-at which it began. It is renewed while its owner works; one that has ended belongs to nobody. Deploys refuse to change a
-host that is under somebody else's lock.
+`<opt>/operator.lock` is renewed while its owner works; one that has ended belongs to nobody. Deploys refuse to change a
+host that is under somebody else's lock, and take it for themselves while they change one.
 """
 
 import time
@@ -12,45 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from threading import Event, Lock, Thread
-from typing import Final
 
 from livefleet.control.remote import run_on_host
 from livefleet.kernel import LivefleetError, OutsideWorld
 from livefleet.spec import Fleet, HostSettings
+from livefleet.spec.operator_lock import LOCK_HELD_FOR_S, LOCK_SCRIPT
 
-__all__ = ["HELD_FOR_S", "Holder", "HostLock", "HostLocks", "LockState"]
-
-HELD_FOR_S: Final = 600
-"""Seconds that a lock holds without being renewed: what others wait for an operator whose machine died."""
+__all__ = ["Holder", "HostLock", "HostLocks", "LockState"]
 
 _TIMEOUT_S = 60.0
-_RENEW_S = HELD_FOR_S / 4
-
-# Arguments: action, token, seconds, owner, opt, state folder. Prints what the host answers.
-_SCRIPT = r"""
-set -eu
-action=$1 token=$2 hold=$3 owner=$4 opt=$5 state=$6
-umask 022; mkdir -p "$opt"; umask 077
-exec 9>"$opt/operator.lock.mutex"; flock -w 20 9
-file=$opt/operator.lock; held=; until=0; who=; since=0
-if [ -r "$file" ]; then { read -r held; read -r until; read -r who; read -r since; } <"$file" || true; fi
-now=$(date +%s); holds=
-if [ "$held" ] && [ "$until" -gt "$now" ]; then holds=1; fi
-case $action in
-release) if [ "$held" = "$token" ]; then rm -f "$file"; fi; echo free; exit ;;
-renew) if [ "$held" != "$token" ]; then echo "held $((until - now)) $since $who"; exit; fi ;;
-take) if [ "$holds" ] && [ "$held" != "$token" ]; then echo "held $((until - now)) $since $who"; exit; fi ;;
-break)
-  if [ "$holds" ] && [ "$held" != "$token" ] && [ -d "$state" ]; then
-    printf '{"at": %s, "who": "%s", "action": "break lock", "outcome": "taken from %s"}\n' "$now" "$owner" "$who" \
-      >>"$state/journal.jsonl"
-  fi ;;
-esac
-if [ "$held" != "$token" ]; then since=$now; fi
-printf '%s\n%s\n%s\n%s\n' "$token" "$((now + hold))" "$owner" "$since" >"$file.new"
-sync "$file.new"; mv -f "$file.new" "$file"
-echo ours
-"""
+_RENEW_S = LOCK_HELD_FOR_S / 4
 
 
 class LockState(StrEnum):
@@ -141,9 +111,9 @@ class HostLocks:
     def _one(self, action: str, host: str) -> HostLock:
         node, settings = self._fleet.node(host), self._fleet.host(host)
         opt = f"{node.root.rstrip('/')}/opt/livefleet"
-        words = [self._holder.token, str(HELD_FOR_S), self._holder.name, opt, str(node.paths.state)]
+        words = [self._holder.token, str(LOCK_HELD_FOR_S), self._holder.name, opt, str(node.paths.state)]
         try:
-            answer = self._ask(settings, ["sh", "-c", _SCRIPT, "lock", action, *words])
+            answer = self._ask(settings, ["sh", "-c", LOCK_SCRIPT, "lock", action, *words])
         except LivefleetError as error:
             return HostLock(host, LockState.UNREACHED, str(error))
         state, _, rest = answer.strip().partition(" ")

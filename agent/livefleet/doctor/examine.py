@@ -14,7 +14,7 @@ from livefleet.hardware import HardwareSnapshot, read_snapshot
 from livefleet.hardware.models import Fault, NvmlFault
 from livefleet.kernel import Clock
 from livefleet.reconcile.resources.gpus import gpu_conditions
-from livefleet.spec import Examination, Finding, NetworkName, NodeSpec, node_digest
+from livefleet.spec import Examination, Finding, NetworkName, NodeSpec, extras_of, node_digest
 
 __all__ = ["examine"]
 
@@ -64,7 +64,7 @@ async def _door(spec: NodeSpec, clock: Clock) -> list[Finding]:
 
 
 async def _chain(spec: NodeSpec, clock: Clock) -> list[Finding]:
-    if not spec.network.on_chain:
+    if not spec.network.on_chain or "chain" not in extras_of(spec):
         return []
     views = await look_at_chain(spec.network)
     return judge_chain(views, now=clock.now(), keeps_time=spec.network.name is NetworkName.ARBITRUM_ONE)

@@ -128,7 +128,7 @@ async def _gpus(spec: NodeSpec) -> list[Finding]:
 
 
 async def _chain(spec: NodeSpec) -> list[Finding]:
-    if not spec.network.on_chain:
+    if not spec.network.on_chain or "chain" not in extras_of(spec):
         return []
     chain_id = spec.network.chain_id
     found: list[Finding] = []

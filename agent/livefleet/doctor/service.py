@@ -8,6 +8,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from livefleet.kernel.pid_file import PID_FILE, holder_of
+from livefleet.monitoring.conditions import condition_advice
 from livefleet.spec import Finding, Grade, NodeSpec
 
 __all__ = ["NodeView", "judge_node", "look_at_node"]
@@ -89,6 +90,7 @@ def _conditions(told: Sequence[Mapping[str, Any]]) -> list[Finding]:
                 what=f"{condition.get('name')} {condition.get('subject', '')}".strip(),
                 grade=Grade.FAIL if gates else Grade.WARN,
                 message=f"{condition.get('reason')}: {condition.get('message')}",
+                fix=condition_advice(str(condition.get("name"))) or "",
             )
         )
     if not found:

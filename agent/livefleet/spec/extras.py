@@ -24,7 +24,8 @@ class Extra:
 
 
 def _signs_or_reads_a_chain(node: NodeSpec) -> bool:
-    return node.network.on_chain or bool(node.keys) or node.role in (Role.REDEEMER, Role.KEYKEEPER)
+    pays_or_is_paid = node.network.on_chain and node.role is Role.ORCHESTRATOR  # workers only work
+    return pays_or_is_paid or bool(node.keys) or node.role in (Role.REDEEMER, Role.KEYKEEPER)
 
 
 def _loads_models(node: NodeSpec) -> bool:

@@ -42,8 +42,9 @@ class FirewallSettings(SpecModel):
 
     mode: Literal["none", "managed"] = "none"
     """`managed`: a table of livefleet's own in nftables lets in ssh, the front door, what `monitors` ask for, a
-    monitor's door for hosts that push, and what `ports` says, and nothing else. `none`: no rule is made, and an earlier table of livefleet's is taken away. The
-    default is none because a host may serve more than livefleet, and whatever is not said here would be cut off."""
+    monitor's door for hosts that push, and what `ports` says, and nothing else. `none`: no rule is made, and an earlier
+    table of livefleet's is taken away. The default is none because a host may serve more than livefleet, and whatever
+    is not said here would be cut off."""
 
     monitors: tuple[PeerText, ...] = ()
     """Addresses or networks that may reach `monitoring.scrape`, and the admin port where `monitoring.admin_listen` is

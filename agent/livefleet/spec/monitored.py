@@ -27,15 +27,18 @@ class Reached:
 
 
 def monitored_hosts(hosts: Mapping[str, Reached], of: str) -> tuple[MonitoredHost, ...]:
-    """Every host as the monitor `of` knows it, by name."""
-    return tuple(_monitored(name, hosts[name], hosts[of]) for name in sorted(hosts))
+    """Every host as the monitor `of` knows it, by name; another monitor only where it can be reached."""
+    known = (_monitored(name, hosts[name], hosts[of]) for name in sorted(hosts))
+    return tuple(host for host in known if host.address or host.role != Role.MONITOR)
 
 
 def unseen(hosts: Mapping[str, Reached]) -> Iterator[str]:
     """Hosts that a monitor of the fleet neither reaches nor hears."""
     monitors = [reached for reached in hosts.values() if reached.node.role is Role.MONITOR]
     for name, reached in hosts.items():
-        if any(not _pushes(reached.node) and not _address(reached, monitor)[0] for monitor in monitors):
+        if reached.node.role is Role.MONITOR or _pushes(reached.node):
+            continue
+        if any(not _address(reached, monitor)[0] for monitor in monitors):
             yield name
 
 

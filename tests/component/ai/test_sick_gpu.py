@@ -8,6 +8,7 @@ import pytest
 from livefleet.ai import Placement, runner_start
 from livefleet.ai.launch import settings_of
 from livefleet.kernel import Status
+from livefleet.spec import ModelOrder, ModelWish
 from tests.builders.ai import MODEL_ID, a_job, an_entry, pngs
 
 pytestmark = pytest.mark.component
@@ -67,6 +68,11 @@ async def test_model_declared_for_that_gpu__waits_for_it(a_pool):
     assert [one.device for one in pool.placements] == [A, B]
     first, second = pool.snapshot().models
     assert (first.state, first.reason) == ("unloaded", "GpuSetAside")
+    entry = pool.placements[0].entry
+    pool.follow([ModelOrder(pipeline=entry.pipeline, model_id=entry.model_id, wish=ModelWish.LOAD, since=1.0)])
+    asked = pool.snapshot().models[0].order
+    assert asked is not None
+    assert (asked.state, "Xid 79" in asked.text) == ("failed", True)
     assert second.state == "lost"
     pool.avoid({}, [A, B])
     assert pool.snapshot().models[0].reason == "NotStarted"

@@ -2,6 +2,7 @@ import pytest
 
 from livefleet.cli.status_words import amount, lines, since
 from livefleet.control import NodeReport
+from livefleet.monitoring.conditions import condition_advice
 
 pytestmark = pytest.mark.unit
 
@@ -100,6 +101,7 @@ def test_lines__duties_and_what_is_wrong__in_the_node_s_own_words():
     assert told(conditions=conditions) == [
         "reward: reward was called in round 7",
         "fault: TranscoderReady GPU-1: no NVENC",
+        f"do: {condition_advice('TranscoderReady')}",
         "unclear: ServiceReachable: not asked yet",
     ]
 

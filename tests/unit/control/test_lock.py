@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from livefleet.control.lock import HELD_FOR_S, Holder, HostLocks, LockState
+from livefleet.control.lock import Holder, HostLocks, LockState
 from livefleet.kernel import OutsideWorld
 from livefleet.spec import load_fleet
+from livefleet.spec.operator_lock import LOCK_HELD_FOR_S
 
 pytestmark = pytest.mark.unit
 
@@ -57,7 +58,7 @@ def test_take__free__is_ours_until_it_is_released(here):
     locks = here.locks("alice")
     assert states(locks.take(["a", "b"])) == {"a": LockState.OURS, "b": LockState.OURS}
     token, until, owner, since = here.file("a").read_text().splitlines()
-    assert (token, owner, int(until) - int(since)) == ("token-alice", "alice", HELD_FOR_S)
+    assert (token, owner, int(until) - int(since)) == ("token-alice", "alice", LOCK_HELD_FOR_S)
     assert here.file("a").stat().st_mode & 0o077 == 0
     assert states(locks.take(["a"])) == {"a": LockState.OURS}  # resuming takes it again
     assert states(locks.release(["a", "b"])) == {"a": LockState.FREE, "b": LockState.FREE}

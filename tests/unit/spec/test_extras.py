@@ -39,6 +39,7 @@ def a_node(**fields: Any) -> NodeSpec:
         (ORCHESTRATOR | ON_CHAIN | {"store": {"postgres": "db"}}, {"node", "chain", "store"}),
         (ORCHESTRATOR | {"store": {"postgres": "db"}}, {"node"}),  # nobody pays
         (WORKER | {"duties": ["transcoding"]}, {"node", "media"}),
+        (WORKER | {"duties": ["transcoding"], "network": ON_CHAIN["network"]}, {"node", "media"}),  # workers only work
         (WORKER | {"duties": ["transcoding"]} | PULL, {"node", "media", "pull"}),
         (WORKER | {"duties": ["ai"], "models": [MODEL]}, {"node", "ai"}),
         (WORKER | {"duties": ["ai"], "models": [MODEL | {"url": "http://127.0.0.1:8000"}]}, {"node"}),

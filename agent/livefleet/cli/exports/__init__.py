@@ -14,6 +14,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "A host's prices by gateway as go-livepeer's JSON file.",
     ),
     "ai-models": ("livefleet.cli.exports.ai_models", "A host's models as go-livepeer's aiModels file."),
+    "dashboards": ("livefleet.cli.exports.dashboards", "The dashboards as JSON, for a Grafana of one's own."),
 }
 
 

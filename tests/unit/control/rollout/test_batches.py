@@ -19,7 +19,7 @@ name: f
 network: devchain
 keys: {pay: {file: k}}
 secrets: {join: {env: JOIN}}
-defaults: {network: {name: offchain}}
+defaults: {network: {name: offchain}, monitoring: {scrape: {listen: "0.0.0.0:7937", token: join}}}
 hosts:
   w1: {address: 10.0.0.1, role: worker, duties: [transcoding], worker: {orchestrator: "o1:8935", secret: join}}
   w2: {address: 10.0.0.2, role: worker, duties: [transcoding], worker: {orchestrator: "elsewhere:8935", secret: join}}
