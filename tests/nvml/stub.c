@@ -515,8 +515,9 @@ int nvmlEventSetWait_v2(set_t *set, event_t *out, unsigned timeout_ms) {
         if (!code && next_event(set, out)) return leave(0);
         leave(0);
         if (code) return code;
-        if (now_ms() >= until) return 10; /* NVML_ERROR_TIMEOUT */
-        usleep(100000);
+        long long left_ms = until - now_ms();
+        if (left_ms <= 0) return 10; /* NVML_ERROR_TIMEOUT */
+        usleep((useconds_t)(left_ms < 100 ? left_ms : 100) * 1000);
     }
 }
 

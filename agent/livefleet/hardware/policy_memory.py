@@ -51,6 +51,7 @@ class Counters:
     replays: int | None = None  # PCIe packets sent again
     advice: int | None = None  # recovery action
     is_away: bool = False  # it did not answer, or was not there
+    energy_mj: int | None = None
 
     def fell_to(self, later: "Counters") -> bool:
         """Whether one of them is lower than it was, which nothing but a reset does, or it is back from away."""
@@ -58,6 +59,7 @@ class Counters:
             return False
         pairs = (
             (self.corrected, later.corrected), (self.uncorrected, later.uncorrected), (self.replays, later.replays),
+            (self.energy_mj, later.energy_mj),
         )  # fmt: skip
         is_lower = any(now is not None and before is not None and now < before for before, now in pairs)
         return self.is_away or is_lower or (bool(self.advice) and later.advice == 0)
@@ -70,6 +72,7 @@ class Counters:
             replays=self.replays if later.replays is None else later.replays,
             advice=self.advice if later.advice is None else later.advice,
             is_away=later.is_away,
+            energy_mj=self.energy_mj if later.energy_mj is None else later.energy_mj,
         )
 
 
@@ -122,4 +125,5 @@ def counters_of(sample: GpuSample | None) -> Counters:
         uncorrected=None if sample.ecc is None else sample.ecc.volatile_uncorrected,
         replays=None if sample.pcie is None else sample.pcie.replays,
         advice=sample.recovery_action,
+        energy_mj=sample.energy_mj,
     )

@@ -180,7 +180,7 @@ def test_image__booted_with_a_stick__becomes_an_enrolled_host(yard: Yard, tree: 
         "image",
         tree,
         {
-            "/etc/systemd/system/systemd-networkd-wait-online.service.d/lab.conf": (IS_ONLINE, 0o644),
+            "/etc/systemd/system/systemd-networkd-wait-online.service.d/zz-lab.conf": (IS_ONLINE, 0o644),
             "/boot/livefleet.yaml": ((stick / "livefleet.yaml").read_text(), 0o600),
         },
     )

@@ -48,7 +48,7 @@ def test_queries__plain_node_off_chain__have_data_for_all_that_it_exports(tmp_pa
         shown = {sample.name for sample in scrape.samples} | {"up"}
         target = {"targets": [agent.admin], "labels": {"fleet": "test", "node": "node", "role": "orchestrator"}}
         config = {
-            "global": {"scrape_interval": "1s"},
+            "global": {"scrape_interval": "500ms"},
             "scrape_configs": [{"job_name": "livefleet", "static_configs": [target]}],
         }
         write_files(tmp_path / "prometheus", {"prometheus.yml": json.dumps(config)})

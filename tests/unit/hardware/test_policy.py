@@ -248,6 +248,7 @@ def test_contained_error__is_watched__and_reset_is_asked_for_without_the_report(
         ({"ecc": EccCounts(volatile_uncorrected=3)}, {"ecc": EccCounts(volatile_uncorrected=0)}),
         ({"pcie": PcieLink(replays=9)}, {"pcie": PcieLink(replays=0)}),
         ({"recovery_action": 1}, {"recovery_action": 0}),
+        ({"energy_mj": 900}, {"energy_mj": 5}),
         ({"fault": NvmlFault(Fault.LOST, "")}, {}),
         ({"fault": NvmlFault(Fault.RESET_REQUIRED, "")}, {}),
     ],

@@ -285,7 +285,7 @@ MEMORIES = st.builds(
     reports=st.lists(
         st.builds(Report, st.integers(1, 999), TIMES, st.text(max_size=9), st.text(max_size=200), is_recalled=TRUE)
     ).map(tuple),
-    counters=st.builds(Counters, *[st.none() | st.integers(0, 99)] * 4, st.booleans()),
+    counters=st.builds(Counters, *[st.none() | st.integers(0, 99)] * 4, st.booleans(), st.none() | st.integers(0, 99)),
     settled_at=TIMES,
     cleared_at=TIMES,
     aside_since=st.none() | TIMES,

@@ -46,6 +46,7 @@ class _CountersEntry(_Entry):
     replays: int | None = None
     advice: int | None = None
     is_away: bool = False
+    energy_mj: int | None = None
 
 
 class _GpuEntry(_Entry):
