@@ -78,6 +78,10 @@ def _examine(fleet: Fleet, name: str, outside: Outside) -> HostExamination:
     try:
         told = _ask(fleet, name, node)
     except OutsideWorld as error:
+        if fleet.host(name).is_local:
+            fix = f"`livefleet apply {name}`"
+            absent = Finding(area="service", what="release", grade=Grade.FAIL, message=str(error), fix=fix)
+            return HostExamination(name, (absent, *seen))
         fix = "is it up? `ssh` to it as the fleet file says; a host that nobody can reach may be in pull mode"
         lost = Finding(area="host", what="ssh", grade=Grade.FAIL, message=str(error), fix=fix)
         return HostExamination(name, (lost, *seen), reached=False)
