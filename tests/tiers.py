@@ -3,7 +3,10 @@
 from collections.abc import Iterator
 from pathlib import PurePath
 
-__all__ = ["ASKED_FOR", "DUTIES", "duties_of", "is_asked_for"]
+__all__ = ["ALONE", "ASKED_FOR", "DUTIES", "duties_of", "is_asked_for", "runs_alone"]
+
+ALONE = ("e2e/test_rounds_with_faults.py",)
+"""Tests that are played against a clock and have the machine for themselves (marker `alone`), as paths below `tests/`."""
 
 ASKED_FOR = ("fault", "gpu")
 """Markers of tests that run only where the marker expression names them (`-m fault`, `-m 'video and fault'`)."""
@@ -53,6 +56,7 @@ DUTIES: dict[str, tuple[str, ...]] = {
         "e2e/test_doctor.py",
         "e2e/test_fleet_over_ssh.py",
         "e2e/test_host_safety.py",
+        "e2e/test_monitor_host.py",
         "e2e/test_node_pull.py",
         "e2e/test_operating.py",
         "e2e/test_plan.py",
@@ -220,6 +224,11 @@ def duties_of(path: PurePath) -> Iterator[str]:
     for marker, places in DUTIES.items():
         if any(path.is_relative_to(place) for place in places):
             yield marker
+
+
+def runs_alone(path: PurePath) -> bool:
+    """Whether a test file, given below `tests/`, has the machine for itself."""
+    return any(path.is_relative_to(place) for place in ALONE)
 
 
 def is_asked_for(markers: set[str], expression: str) -> bool:

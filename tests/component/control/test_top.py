@@ -17,10 +17,10 @@ A, B = "GPU-aaaaaaaa-0000-0000-0000-000000000001", "GPU-bbbbbbbb-0000-0000-0000-
 
 
 @pytest.fixture
-def fleet(tmp_path):
+def fleet(short_path):
     """The fleet file of a running node and of one that does not run."""
-    library = stub.build(tmp_path / "nvml")
-    state = stub.NvmlState(tmp_path / "nvml.state")
+    library = stub.build(short_path / "nvml")
+    state = stub.NvmlState(short_path / "nvml.state")
     state.gpu(0, A, mem_used=3 << 30, temp=61, enc=37, sessions=2)
     state.gpu(1, B, name="NVIDIA RTX 4090", temp=91)
     env = {
@@ -28,8 +28,8 @@ def fleet(tmp_path):
         "LIVEFLEET_NVML_STATE": str(state.path),
     }
     node = {"role": "orchestrator", "network": {"name": "offchain"}, "duties": {}, "gpus": "all"}
-    with an_agent(tmp_path / "node", env=env, **node) as agent:
-        file = tmp_path / "fleet.yaml"
+    with an_agent(short_path / "node", env=env, **node) as agent:
+        file = short_path / "fleet.yaml"
         file.write_text(f"""\
 name: test
 network: offchain
@@ -37,12 +37,12 @@ defaults: {{role: orchestrator, duties: []}}
 hosts:
   node:
     address: "@local"
-    root: {tmp_path}/node
+    root: {short_path}/node
     monitoring: {{admin_listen: "{agent.admin}"}}
     orchestrator: {{service_uri: "{agent.service_uri}"}}
   away:
     address: "@local"
-    root: {tmp_path}/away
+    root: {short_path}/away
     monitoring: {{admin_listen: "127.0.0.1:{free_port()}"}}
     orchestrator: {{service_uri: "https://127.0.0.1:{free_port()}", listen: "127.0.0.1:{free_port()}"}}
 """)

@@ -36,7 +36,8 @@ def test_unknown_command__is_bad_input():
 
 
 @pytest.mark.parametrize(
-    ("failing", "code"), [("nothing", 0), ("e2e and fleet", 1), ("e2e and chain", 1), ("-m not e2e", 1)]
+    ("failing", "code"),
+    [("nothing", 0), ("e2e and fleet", 1), ("e2e and chain", 1), ("alone or", 1), ("-m not e2e", 1)],
 )
 def test_test__ends_as_its_parts_do(tmp_path, failing, code):
     for name in ("run", "requirements.lock", "pyproject.toml", "weights.lock"):

@@ -271,8 +271,8 @@ def settings_of(receiver):
     )
 
 
-async def test_every_alert__its_cause_comes_and_goes__is_told_and_taken_back(tmp_path, capsys):
-    async with a_scene(tmp_path) as scene:
+async def test_every_alert__its_cause_comes_and_goes__is_told_and_taken_back(short_path, capsys):
+    async with a_scene(short_path) as scene:
         watch = Watch(scene.receiver)
         await until("the heart beats", lambda: scene.receiver.at("/beat"))
         watch.look()

@@ -42,8 +42,8 @@ def test_queries__all__are_taken_by_promtool(tmp_path):
     assert f"SUCCESS: {len(rules)} rules found" in said
 
 
-def test_queries__plain_node_off_chain__have_data_for_all_that_it_exports(tmp_path):
-    with an_agent(tmp_path / "node", role="orchestrator", gpus="none") as agent:
+def test_queries__plain_node_off_chain__have_data_for_all_that_it_exports(short_path):
+    with an_agent(short_path / "node", role="orchestrator", gpus="none") as agent:
         scrape = Scrape.of(agent.get("/metrics")[1])
         shown = {sample.name for sample in scrape.samples} | {"up"}
         target = {"targets": [agent.admin], "labels": {"fleet": "test", "node": "node", "role": "orchestrator"}}
@@ -51,8 +51,8 @@ def test_queries__plain_node_off_chain__have_data_for_all_that_it_exports(tmp_pa
             "global": {"scrape_interval": "500ms"},
             "scrape_configs": [{"job_name": "livefleet", "static_configs": [target]}],
         }
-        write_files(tmp_path / "prometheus", {"prometheus.yml": json.dumps(config)})
-        with a_prometheus(tmp_path / "prometheus") as prometheus:
+        write_files(short_path / "prometheus", {"prometheus.yml": json.dumps(config)})
+        with a_prometheus(short_path / "prometheus") as prometheus:
             wait_for(lambda: prometheus.query("count_over_time(livefleet_node_ready[1m]) > 2"), "three scrapes")
             answered, silent = set(), []
             for board in boards():

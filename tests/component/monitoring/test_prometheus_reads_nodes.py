@@ -75,13 +75,13 @@ def test_files__are_taken_by_promtool_and_amtool(tmp_path):
                     assert "SUCCESS" in checked(check.split(), folder)
 
 
-async def test_scraped__with_the_token_it_is_up__and_with_another_it_is_not(tmp_path):
+async def test_scraped__with_the_token_it_is_up__and_with_another_it_is_not(short_path):
     port = a_free_port()
-    node = a_node(tmp_path, "a", scrape={"listen": f"127.0.0.1:{port}", "token": "scrape"})
+    node = a_node(short_path, "a", scrape={"listen": f"127.0.0.1:{port}", "token": "scrape"})
     text = FLEET.replace("scrape: {token: scrape}", f'scrape: {{token: scrape, listen: "10.0.0.1:{port}"}}')
-    fleet = a_monitored_fleet(tmp_path, text.replace("scrape_every_s: 5", "scrape_every_s: 1"))
+    fleet = a_monitored_fleet(short_path, text.replace("scrape_every_s: 5", "scrape_every_s: 1"))
     (program,) = [p for p in fleet_programs(fleet, "mon") if p.name == "prometheus"]
-    folder = tmp_path / "prometheus"
+    folder = short_path / "prometheus"
     files = {path: text.replace("10.0.0.1", "127.0.0.1") for path, text in program.files.items()}
     write_files(folder, {**files, "rules.yml": "groups: []\n", "secrets/scrape": "right\n"})
     mine = '{job="livefleet", node="a"}'
@@ -96,8 +96,8 @@ async def test_scraped__with_the_token_it_is_up__and_with_another_it_is_not(tmp_
             assert "401" in target["error"]
 
 
-async def test_mutual_tls_and_pull_mode__found_by_the_monitor_s_agent__is_up(tmp_path):
-    certificates = tmp_path / "certificates"
+async def test_mutual_tls_and_pull_mode__found_by_the_monitor_s_agent__is_up(short_path):
+    certificates = short_path / "certificates"
     certificates.mkdir()
     page = (Path(__file__).parents[3] / "deploys/MONITORING.md").read_text()
     (recipe,) = re.findall(r"^  ```\n(.*?)^  ```", page, re.MULTILINE | re.DOTALL)
@@ -108,21 +108,21 @@ async def test_mutual_tls_and_pull_mode__found_by_the_monitor_s_agent__is_up(tmp
     text = FLEET.replace("scrape: {token: scrape}", f'scrape: {{listen: "10.0.0.1:{port}", {tls}}}')
     text = text.replace("  a:\n", f"  a:\n    {pulls}\n").replace("node_exporter: true", "node_exporter: false")
     text = text.replace("scrape_every_s: 5", "scrape_every_s: 1, ca: ca, client: {certificate: cert, key: key}")
-    (tmp_path / "root.json").write_text("{}")
-    fleet = a_monitored_fleet(tmp_path, text)
+    (short_path / "root.json").write_text("{}")
+    fleet = a_monitored_fleet(short_path, text)
     hosts = json.loads(fleet.node("mon").monitor.model_dump_json().replace("10.0.0.1", "127.0.0.1"))["hosts"]
     watching = NodeSpec.model_validate(
         {
-            "fleet": "demo", "name": "mon", "role": "monitor", "root": str(tmp_path / "mon"), "gpus": "none",
+            "fleet": "demo", "name": "mon", "role": "monitor", "root": str(short_path / "mon"), "gpus": "none",
             "monitoring": {"admin_listen": f"127.0.0.1:{admin}"}, "monitor": {"hosts": hosts},
         }
     )  # fmt: skip
-    node = a_node(tmp_path, "a", scrape={"listen": f"127.0.0.1:{port}", "tls": TLS}, secrets=SECRETS)
+    node = a_node(short_path, "a", scrape={"listen": f"127.0.0.1:{port}", "tls": TLS}, secrets=SECRETS)
     shown = {"cert": "livefleet-node.pem", "key": "livefleet-node.key", "ca": "ca.pem"}
     for name, file in shown.items():
         (node.paths.state / f"secrets/{name}").write_bytes((certificates / file).read_bytes())
     (program,) = [p for p in fleet_programs(fleet, "mon") if p.name == "prometheus"]
-    folder = tmp_path / "prometheus"
+    folder = short_path / "prometheus"
     files = {path: text.replace("127.0.0.1:7936", f"127.0.0.1:{admin}") for path, text in program.files.items()}
     held = {"cert": "monitor.pem", "key": "monitor.key", "ca": "ca.pem"}
     secrets = {path: (certificates / held[name]).read_text() for path, name in program.secrets.items()}
@@ -133,27 +133,29 @@ async def test_mutual_tls_and_pull_mode__found_by_the_monitor_s_agent__is_up(tmp
             assert await until(lambda: prometheus.query('up{job="livefleet", node="a"} == 1'))
 
 
-async def test_pushed__monitor_away_and_back__samples_of_the_gap_are_there(tmp_path):
-    node = a_node(tmp_path, "far")
+async def test_pushed__monitor_away_and_back__samples_of_the_gap_are_there(short_path):
+    node = a_node(short_path, "far")
     door_port, port = a_free_port(), a_free_port()
     text = FLEET.replace("https://mon.example.com:7938", f"http://127.0.0.1:{door_port}").replace(", ca: ca}", "}")
-    fleet = a_monitored_fleet(tmp_path, text.replace("scrape_every_s: 5", "scrape_every_s: 1"))
+    fleet = a_monitored_fleet(short_path, text.replace("scrape_every_s: 5", "scrape_every_s: 1"))
     (pusher,) = [p for p in fleet_programs(fleet, "far") if p.name == "prometheus"]
-    sender, monitor = tmp_path / "sender", tmp_path / "monitor"
+    sender, monitor = short_path / "sender", short_path / "monitor"
     here = pusher.files["prometheus.yml"].replace("127.0.0.1:7936", node.monitoring.admin_listen)
     files = {"prometheus.yml": here.replace("max_backoff: 30s", "max_backoff: 500ms\n    batch_send_deadline: 300ms")}
     write_files(sender, {**files, "secrets/push": "push-token\n"})
     (keeper,) = [p for p in fleet_programs(fleet, "mon") if p.name == "prometheus"]
     write_files(monitor, {**keeper.files, "rules.yml": "groups: []\n", "secrets/scrape": "x"})
-    (tmp_path / "token").write_text("push-token")
+    (short_path / "token").write_text("push-token")
     ready = 'livefleet_node_ready{job="livefleet", node="far", role="orchestrator", fleet="demo"}'
     async with (
         running(node),
         PushDoor(
-            f"127.0.0.1:{door_port}", TokenFile(tmp_path / "token"), {"metrics": f"http://127.0.0.1:{port}"}
+            f"127.0.0.1:{door_port}", TokenFile(short_path / "token"), {"metrics": f"http://127.0.0.1:{port}"}
         ) as door,
     ):
-        flags = ("--enable-feature=agent", f"--storage.agent.path={sender}/data")
+        # While it is stopped here nobody answers it: what it has left to send is of no use any more.
+        hasty = "--storage.remote.flush-deadline=1s"
+        flags = ("--enable-feature=agent", f"--storage.agent.path={sender}/data", hasty)
         takes = "--web.enable-remote-write-receiver"
         with a_prometheus(monitor, takes, port=port) as prometheus, a_prometheus(sender, *flags):
             await until(lambda: prometheus.query(ready))
@@ -175,9 +177,9 @@ def _in_between(prometheus, series, gone, back):
     return [at for at, _ in values if gone < at < back]
 
 
-async def test_door_s_certificate_is_not_there_yet__node_works_and_opens_it_then(tmp_path):
+async def test_door_s_certificate_is_not_there_yet__node_works_and_opens_it_then(short_path):
     tls = {"certificate": "cert", "key": "key"}
-    node = a_node(tmp_path, "a", scrape={"listen": f"127.0.0.1:{a_free_port()}", "tls": tls, "token": "scrape"},
+    node = a_node(short_path, "a", scrape={"listen": f"127.0.0.1:{a_free_port()}", "tls": tls, "token": "scrape"},
                   secrets=SECRETS | {"scrape": "secrets/scrape"})  # fmt: skip
     async with running(node) as admin, httpx.AsyncClient(base_url=f"http://{admin}") as client:
 
@@ -188,7 +190,7 @@ async def test_door_s_certificate_is_not_there_yet__node_works_and_opens_it_then
         async with asyncio.timeout(30):
             while await door() != "false":
                 await asyncio.sleep(0.1)
-        certificate, key = Authority(tmp_path).sign("livefleet-node")
+        certificate, key = Authority(short_path).sign("livefleet-node")
         for name, path in (("cert", certificate), ("key", key)):
             (node.paths.state / f"secrets/{name}").write_bytes(path.read_bytes())
         async with asyncio.timeout(30):
