@@ -6,7 +6,7 @@ from pathlib import PurePath
 __all__ = ["ALONE", "ASKED_FOR", "DUTIES", "duties_of", "is_asked_for", "runs_alone"]
 
 ALONE = ("e2e/test_rounds_with_faults.py",)
-"""Tests that are played against a clock and have the machine for themselves (marker `alone`), as paths below `tests/`."""
+"""Tests that are played against a clock and have the machine for themselves (marker `alone`); paths below `tests/`."""
 
 ASKED_FOR = ("fault", "gpu")
 """Markers of tests that run only where the marker expression names them (`-m fault`, `-m 'video and fault'`)."""
