@@ -113,7 +113,8 @@ GAUGES: dict[str, Proof] = {
         {series("livefleet_front_door_open"): (1, 0)}, "the port for gateways of n1 does not answer", TARGET,
     ),
     "CertificateEnding": Proof(
-        {series("livefleet_certificate_remaining_days"): (80, 3.25)}, "the certificate of n1 ends in 3.2 days", TARGET,
+        {series("livefleet_certificate_remaining_seconds"): (6_912_000, 280_800)},
+        "the certificate of n1 ends in 3d 6h 0m 0s", TARGET,
     ),
     "CapacityFull": Proof(
         {series("livepeer_current_sessions_total"): (8, 9), series("livepeer_max_sessions_total"): (10, 10)},

@@ -42,8 +42,8 @@ def work_rules(settings: AlertSettings) -> tuple[AlertRule, ...]:
         ),
         AlertRule(
             "CertificateEnding", Topic.WORK, Severity.WARNING,
-            f"livefleet_certificate_remaining_days < {settings.certificate_days:g}", 600,
-            summary='the certificate of {{ $labels.node }} ends in {{ $value | printf "%.1f" }} days',
+            f"livefleet_certificate_remaining_seconds < {settings.certificate_days * 86_400:g}", 600,
+            summary="the certificate of {{ $labels.node }} ends in {{ $value | humanizeDuration }}",
             means="Nobody has renewed the certificate that the front door shows.",
             advice="Renew it where it comes from; the node takes a newer file over by itself",
             look=(Look("livefleet status HOST", "from which file it is, and when it ends"),),

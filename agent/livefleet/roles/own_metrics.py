@@ -4,6 +4,7 @@ Names are `livefleet_<noun>_<unit>_<total>`; money is in wei. State is read here
 """
 
 from collections.abc import Iterable
+from typing import Final
 
 from livefleet.chain import GasBalance
 from livefleet.health import Reading
@@ -29,13 +30,16 @@ __all__ = [
 ]
 
 
+_DAY_S: Final = 86_400
+
+
 def own_server_readings(now: ServerSnapshot, counters: Counters) -> list[Reading]:
     """The front door, and what came of the work that knocked."""
     on_workers = sum(worker.sessions for worker in now.workers)
     shown = [*(worker.secret for worker in now.workers), *(worker.secret for worker in now.ai_workers)]
-    days = [] if now.certificate_days is None else [now.certificate_days]
+    left = [] if now.certificate_days is None else [now.certificate_days * _DAY_S]
     return [
-        *(_gauge("certificate_remaining_days", "Until the front door's certificate ends.", left) for left in days),
+        *(_gauge("certificate_remaining_seconds", "Until the front door's certificate ends.", each) for each in left),
         _gauge("workers_on_former_secret", "Workers that show the secret before.", shown.count(SecretAge.FORMER)),
         _gauge("front_door_open", "1 while the port answers.", float(now.front_door_open)),
         _counter("front_door_restarts", "Times that nginx ended by itself.", now.front_door_restarts),

@@ -16,7 +16,6 @@ class Unit(StrEnum):
     NUMBER = "short"
     BYTES = "bytes"
     SECONDS = "s"
-    DAYS = "d"
     MILLISECONDS = "ms"
     DATE = "dateTimeAsIso"  # of milliseconds
     PERCENT = "percent"  # 100 is all

@@ -46,8 +46,8 @@ def _now() -> Row:
             ),
             stat(
                 "Certificate ends in",
-                "livefleet_certificate_remaining_days{HERE}",
-                Unit.DAYS,
+                "livefleet_certificate_remaining_seconds{HERE}",
+                Unit.SECONDS,
                 "Of the certificate that the front door shows.",
                 "CertificateEnding",
                 legend="{{node}}",
