@@ -37,7 +37,14 @@ def test_unknown_command__is_bad_input():
 
 @pytest.mark.parametrize(
     ("failing", "code"),
-    [("nothing", 0), ("e2e and fleet", 1), ("e2e and chain", 1), ("alone or", 1), ("-m not e2e", 1)],
+    [
+        ("nothing", 0),
+        ("e2e and fleet", 1),
+        ("chain or payments) and", 1),
+        ("not (fleet", 1),
+        ("e2e and alone", 1),
+        ("-m not e2e", 1),
+    ],
 )
 def test_test__ends_as_its_parts_do(tmp_path, failing, code):
     for name in ("run", "requirements.lock", "pyproject.toml", "weights.lock"):
