@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 from dataclasses import replace
 
@@ -12,10 +11,7 @@ from livefleet.monitoring.rules import alert_rules, groups_text, rules_text
 from livefleet.spec.alerts import AlertSettings
 from tests.builders.alert_proofs import PROOFS, promtool_test
 
-pytestmark = [
-    pytest.mark.component,
-    pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed"),
-]
+pytestmark = pytest.mark.component
 
 SETTINGS = AlertSettings()
 RULES = alert_rules(SETTINGS)

@@ -34,7 +34,6 @@ from tests.builders.alerting import (
     a_prometheus,
     a_receiver,
     an_alertmanager,
-    needs_both,
     until,
 )
 from tests.builders.metrics import Scrape, the_table
@@ -43,7 +42,7 @@ from tests.builders.patients import FLEET, Patient, patients
 from tests.devchain.process import Process
 from tests.nvml import stub
 
-pytestmark = [pytest.mark.component, pytest.mark.timeout(240), needs_both]
+pytestmark = [pytest.mark.component, pytest.mark.timeout(240)]
 
 PACE = 1 / 600
 SHOWN = {"node", "orch", "chain", "redeems", "media", "gpu"}
