@@ -8,7 +8,7 @@ __all__ = ["ALONE", "ASKED_FOR", "DUTIES", "duties_of", "is_asked_for", "runs_al
 ALONE = ("e2e/test_rounds_with_faults.py",)
 """Tests that are played against a clock and have the machine for themselves (marker `alone`); paths below `tests/`."""
 
-ASKED_FOR = ("alone", "fault", "gpu")
+ASKED_FOR = ("fault", "gpu")
 """Markers of tests that run only where the marker expression names them (`-m fault`, `-m 'video and fault'`)."""
 
 DUTIES: dict[str, tuple[str, ...]] = {

@@ -42,6 +42,7 @@ def test_unknown_command__is_bad_input():
         ("e2e and fleet", 1),
         ("chain or payments) and", 1),
         ("not (fleet", 1),
+        ("e2e and alone", 1),
         ("-m not e2e", 1),
     ],
 )
