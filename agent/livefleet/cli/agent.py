@@ -63,6 +63,7 @@ def run(node: Path) -> None:
     require_packages(applied)
     spec = applied if applied.pull is None else newest_settings(applied, roles.pull_store(applied))
     configure(spec.monitoring.log_level, context={"node": spec.name, "role": spec.role.value})
+    roles.load_packages(spec)
     agent = Agent(spec, digest=node_digest(spec), release=_release(), applied=node_digest(applied))
 
     async def serve() -> None:

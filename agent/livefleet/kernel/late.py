@@ -2,9 +2,10 @@
 
 import importlib
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
-__all__ = ["late", "late_names"]
+__all__ = ["late", "late_names", "load"]
 
 
 def late(name: str, *, then: Callable[[], None] = lambda: None) -> Any:
@@ -14,6 +15,13 @@ def late(name: str, *, then: Callable[[], None] = lambda: None) -> Any:
     no more than an attribute. The first use raises ModuleNotFoundError where the package is not installed.
     """
     return _Late(name, then)
+
+
+def load(*stand_ins: Any) -> None:
+    """Import now what these stand for: a process that will use it has it before its loop serves anyone."""
+    for stand_in in stand_ins:
+        if isinstance(stand_in, _Late):
+            stand_in._import()  # noqa: SLF001 -- a public name of its own would hide the module's
 
 
 def late_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
@@ -38,7 +46,11 @@ class _Late:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # who only looks at what this is must not import it
             raise AttributeError(name)
-        value = getattr(importlib.import_module(self._name), name)
-        self._then()
+        value = getattr(self._import(), name)
         self.__dict__[name] = value
         return value
+
+    def _import(self) -> ModuleType:
+        module = importlib.import_module(self._name)
+        self._then()
+        return module

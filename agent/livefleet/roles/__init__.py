@@ -6,6 +6,7 @@ from livefleet.kernel.late import late_names
 from livefleet.roles.base import Role, RoleContext
 from livefleet.roles.drain_report import drain_readings
 from livefleet.roles.memory import open_ledger
+from livefleet.roles.packages import load_packages
 from livefleet.roles.reference_metrics import owner_labels, version_reading
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ __all__ = [
     "RoleContext",
     "WorkerRole",
     "drain_readings",
+    "load_packages",
     "open_ledger",
     "owner_labels",
     "pull_store",

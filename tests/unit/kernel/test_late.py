@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from livefleet.kernel.late import late, late_names
+from livefleet.kernel.late import late, late_names, load
 
 pytestmark = pytest.mark.unit
 
@@ -37,3 +37,11 @@ def test_late_names__unknown__is_an_attribute_error():
     assert found("rgb_to_hsv")(0, 0, 0) == (0.0, 0.0, 0)
     with pytest.raises(AttributeError, match="'here' has no attribute 'other'"):
         found("other")
+
+
+def test_load__stand_ins_and_modules__are_there_afterwards(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    done = []
+    load(late("colorsys", then=lambda: done.append(1)), sys)
+    assert "colorsys" in sys.modules
+    assert done == [1]
