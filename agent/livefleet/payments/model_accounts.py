@@ -34,6 +34,7 @@ OTHER_MODELS: Final = "(other)"
 
 _LIMIT = 500  # models told apart; workers name theirs themselves
 _EVERY_S = 5.0
+_GATHER_S = 0.1  # a commit for each of many short jobs would take the interpreter from the next one
 _KEPT = 256
 _LOOK_S = 1.0  # power changes from one moment to the next
 _MOST_BITS = 256  # of a sum's denominator: prices in dollars would make it grow without end
@@ -66,9 +67,9 @@ class ModelAccount:
 class ModelAccounts:
     """The book. An async context manager: leaving writes what is not written yet. One event loop's property.
 
-    Memory is the authority and the file follows: charges with the next commit, which is not waited for, times within
-    `every_s`. A file that cannot be read is set aside, and one that cannot be written is tried again: no job waits for
-    either. `power_of` gives a device's watts; None where nobody measures them.
+    Memory is the authority and the file follows: charges within a tenth of a second, times within `every_s`. A file
+    that cannot be read is set aside, and one that cannot be written is tried again: no job waits for either. `power_of`
+    gives a device's watts; None where nobody measures them.
     """
 
     def __init__(
@@ -184,6 +185,8 @@ class ModelAccounts:
             except TimeoutError:
                 looks += 1
                 self._times.look()
+            if self._wake.is_set():
+                await asyncio.sleep(_GATHER_S)
             if self._wake.is_set() or looks * _LOOK_S >= self._every_s:
                 await self._write()
                 looks = 0
