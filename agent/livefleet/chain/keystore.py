@@ -5,7 +5,6 @@ Source: Web3 Secret Storage Definition v3; go-ethereum `accounts/keystore`.
 
 import json
 import logging
-import os
 import secrets
 import stat
 from pathlib import Path
@@ -15,6 +14,7 @@ from livefleet.chain.account import LocalSigner
 from livefleet.chain.signature import checksum_address
 from livefleet.chain.stack import eth_account
 from livefleet.kernel import Address, BadInput
+from livefleet.kernel.durable_file import write_new
 
 if TYPE_CHECKING:
     from eth_keyfile.keyfile import KDFType
@@ -152,17 +152,8 @@ def make_keystore(path: Path, passphrase: str, *, kdf: "KDFType" = "scrypt", rou
 def _write_new(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        write_new(path, content)
     except FileExistsError as error:
         raise BadInput(f"{path}: is there already; a key is never overwritten, choose another file") from error
     except OSError as error:
         raise BadInput(f"{path}: cannot write the keystore: {error.strerror}") from error
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

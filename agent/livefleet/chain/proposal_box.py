@@ -1,12 +1,12 @@
 """The proposals that stand at a node: one file each, gone as soon as the chain no longer needs them."""
 
 import logging
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from livefleet.chain.proposal import Proposal
 from livefleet.kernel import BadInput
+from livefleet.kernel.durable_file import write_durably
 
 __all__ = ["ProposalBox"]
 
@@ -67,12 +67,7 @@ class ProposalBox:
 
     def _write(self, proposal: Proposal) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = self._folder / f".{proposal.id}.new"
-        with unfinished.open("w") as file:
-            file.write(proposal.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self.path(proposal))
+        write_durably(self.path(proposal), proposal.to_json().encode(), mode=None)
 
     def _withdraw(self, proposal: Proposal) -> None:
         self.path(proposal).unlink(missing_ok=True)

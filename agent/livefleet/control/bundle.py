@@ -7,8 +7,6 @@ away from any network; `publish.pem` signs what is published.
     DIR/targets/hosts/HOST/HASH.node.yaml
 """
 
-import hashlib
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,6 +22,7 @@ from tuf.api.metadata import Metadata, MetaFile, Root, Signed, Snapshot, TargetF
 from tuf.api.serialization.json import JSONSerializer
 
 from livefleet.kernel import BadInput, OutsideWorld
+from livefleet.kernel.durable_file import write_durably
 from livefleet.spec import Fleet, slice_path, to_yaml
 
 __all__ = ["ROOT_VALID", "Bundle", "BundleState", "Publication", "slices_of"]
@@ -227,11 +226,5 @@ def _signed(signed: Root | Targets | Snapshot | Timestamp, signer: CryptoSigner)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
-    """Whole or not at all; readers see the old or the new."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700 if mode == 0o600 else 0o755)
-    new = path.with_name(f".{path.name}.{hashlib.sha256(content).hexdigest()[:8]}")
-    with open(new, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    write_durably(path, content, mode=mode)

@@ -1,6 +1,5 @@
 """What was measured on this machine, and whether it still holds: `benchmark.json` in the node's state folder."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from livefleet.kernel import BadInput, Condition, Status
+from livefleet.kernel.durable_file import write_durably
 from livefleet.media.admission import Cost
 from livefleet.media.device import Device, DeviceKind
 from livefleet.media.models import Profile
@@ -104,12 +104,7 @@ def save_benchmark(state: Path, benchmark: Benchmark) -> Path:
     """Write it in one piece; the file's path."""
     path = benchmark_file(state)
     state.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".new")
-    with unfinished.open("wb") as file:
-        file.write(_JSON.dump_json(benchmark, indent=2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    write_durably(path, _JSON.dump_json(benchmark, indent=2) + b"\n", mode=None)
     return path
 
 

@@ -2,10 +2,10 @@
 
 import json
 import logging
-import os
 from fractions import Fraction
 from pathlib import Path
 
+from livefleet.kernel.durable_file import write_durably
 from livefleet.payments.price_rate import Rate
 
 __all__ = ["load_rate", "save_rate"]
@@ -31,9 +31,4 @@ def load_rate(path: Path) -> Rate | None:
 def save_rate(path: Path, rate: Rate) -> None:
     """Put the rate in the file: the whole of it or, where the process dies, the one before. Blocks; raises OSError."""
     data = {"wei_per_usd": str(rate.wei_per_usd), "updated_at": rate.updated_at, "source": rate.source}
-    beside = path.with_name(f"{path.name}.new")
-    with beside.open("w", encoding="utf-8") as file:
-        json.dump(data, file)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+    write_durably(path, json.dumps(data).encode(), mode=None)

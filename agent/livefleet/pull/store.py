@@ -1,13 +1,13 @@
 """The pulled slices and their standing as files: each written whole and on disk before it counts."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from livefleet.kernel import BadInput
+from livefleet.kernel.durable_file import make_folder, write_durably
 from livefleet.pull.standing import Standing
 from livefleet.spec import NodeSpec, load_node
 
@@ -70,15 +70,5 @@ class PullStore:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    new = path.with_name(f".{path.name}.new")
-    with open(new, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    make_folder(path.parent)
+    write_durably(path, content)

@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from livefleet.kernel import Clock
+from livefleet.kernel.durable_file import write_durably
 
-__all__ = ["RENEW_BEFORE", "CertificateFiles", "ensure_certificate", "service_host", "write_private"]
+__all__ = ["RENEW_BEFORE", "CertificateFiles", "ensure_certificate", "service_host"]
 
 _VALID = timedelta(hours=8765)  # the reference's
 RENEW_BEFORE = timedelta(days=30)
@@ -46,11 +47,11 @@ def ensure_certificate(folder: Path, host: str, clock: Clock) -> CertificateFile
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _self_signed(key, host, now)
-    write_private(
+    write_durably(
         files.key,
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )
-    write_private(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
+    write_durably(files.certificate, certificate.public_bytes(serialization.Encoding.PEM))
     return files
 
 
@@ -105,14 +106,3 @@ _USAGES = (
     "encipher_only",
     "decipher_only",
 )
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Whole or not at all, and never readable by others."""
-    partial = path.with_suffix(".new")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from livefleet.cli.output import console
 from livefleet.kernel import Address, BadInput
+from livefleet.kernel.durable_file import write_new
 
 if TYPE_CHECKING:
     from livefleet.chain import CallWords, PreparedProposal, Proposal, Sent
@@ -26,13 +27,8 @@ def read_file(path: Path) -> str:
 
 def write_file(path: Path, text: str) -> None:
     """Write a new file, on the disk when this returns. Raises BadInput where it is there or cannot be written."""
-    import os
-
     try:
-        with path.open("x") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(path, text.encode(), mode=None)
     except FileExistsError as error:
         raise BadInput(f"{path}: is there already; nothing is overwritten, choose another with --out") from error
     except OSError as error:

@@ -27,9 +27,9 @@ def command(
 
     No file that exists is touched. Who has the stick may let a host in until the token is used or has expired.
     """
-    from livefleet.control.enrol.certificate import write_new
     from livefleet.control.enrol.tokens import new_token
     from livefleet.control.journal import operator_name
+    from livefleet.kernel.durable_file import write_new
     from livefleet.spec.enrol import SEED_FILE
 
     if host is not None and uses != 1:
@@ -42,7 +42,7 @@ def command(
     content = f"# For livefleet's first boot: lets in {template}. Take the stick out afterwards.\ntoken: {text}\n"
     open_store(fleet).add(token)  # first: a file with a token that nobody knows is worth nothing
     try:
-        write_new(file, content.encode(), 0o600)
+        write_new(file, content.encode())
     except OSError as error:
         open_store(fleet).revoke(token.sha256)
         raise OutsideWorld(f"{file}: cannot be written: {error.strerror}") from error

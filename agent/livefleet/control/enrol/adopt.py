@@ -5,8 +5,6 @@ and break lines in its own way, and the operator's next diff would be full of it
 counts: it has to be the old fleet and these hosts.
 """
 
-import os
-import secrets
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from livefleet.control.enrol.records import HostRecord, HostState
 from livefleet.control.enrol.slices import host_layer
 from livefleet.control.enrol.tokens import TemplateKind
 from livefleet.kernel import BadInput, OutsideWorld
+from livefleet.kernel.durable_file import write_durably
 from livefleet.spec import load_fleet
 from livefleet.spec.document import Document, parse_document, read_document
 
@@ -106,15 +105,8 @@ def _check(document: Document, newer: str, hosts: Sequence[HostRecord], path: Pa
 
 def _replace(path: Path, text: str) -> None:
     """Old or new, with the old one's mode and through a link."""
-    real = path.resolve()
-    new = real.with_name(f".{real.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
-            os.fchmod(file.fileno(), real.stat().st_mode & 0o777)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(real)
+        real = path.resolve()
+        write_durably(real, text.encode(), mode=real.stat().st_mode & 0o777)
     except OSError as error:
-        new.unlink(missing_ok=True)
         raise OutsideWorld(f"{path}: cannot be written: {error.strerror}") from error

@@ -2,8 +2,6 @@
 
 import hashlib
 import ipaddress
-import os
-import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,8 +21,9 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from livefleet.kernel import BadInput, OutsideWorld
+from livefleet.kernel.durable_file import write_new
 
-__all__ = ["ServiceCertificate", "ensure_certificate", "write_new"]
+__all__ = ["ServiceCertificate", "ensure_certificate"]
 
 _VALID: Final = timedelta(days=3650)
 
@@ -52,10 +51,10 @@ def ensure_certificate(folder: Path, names: tuple[str, ...], now: datetime | Non
                 )
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             made = ec.generate_private_key(ec.SECP256R1())
-            write_new(key, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()), 0o600)
+            write_new(key, made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         if not certificate.exists():
             content = _made(load_pem_private_key(key.read_bytes(), None), names, now or datetime.now(UTC))
-            write_new(certificate, content, 0o644)
+            write_new(certificate, content, mode=0o644)
         loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
     except OSError as error:
         raise OutsideWorld(f"{error.filename or folder}: {error.strerror}") from error
@@ -87,16 +86,3 @@ def _name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def write_new(path: Path, content: bytes, mode: int) -> None:
-    """Whole or not at all, and never over another's. Raises OSError."""
-    new = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        os.link(new, path)
-    finally:
-        new.unlink()

@@ -17,8 +17,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from livefleet.kernel import Clock, Condition, ConditionBoard, Status
+from livefleet.kernel.durable_file import write_durably
 from livefleet.wire.errors import CertificateUnusable
-from livefleet.wire.tls import RENEW_BEFORE, CertificateFiles, write_private
+from livefleet.wire.tls import RENEW_BEFORE, CertificateFiles
 
 __all__ = ["CONDITION", "CertificateKeeper"]
 
@@ -115,7 +116,7 @@ class CertificateKeeper:
 
     def _show(self, pair: _Pair) -> None:
         if self._shown is None or self._shown.pem != pair.pem:
-            write_private(self._pem, pair.pem)
+            write_durably(self._pem, pair.pem)
             log.info("certificate.shown", extra={"file": str(self._files.certificate), "ends": pair.ends.isoformat()})
         self._shown = pair
 
