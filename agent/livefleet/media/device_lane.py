@@ -1,6 +1,7 @@
 """A device with its places, and one try of a job on it."""
 
 import asyncio
+import itertools
 import logging
 import os
 import random
@@ -73,6 +74,7 @@ class DeviceLane:
         places = places_of(device)
         backoff = Backoff(first_s=0.1, factor=2, cap_s=30)
         self.worker = DeviceWorker(device, slots=places, folder=folder, board=board, backoff=backoff, rng=rng)
+        self._numbers = itertools.count(1)
         self._slots = Slots(places)
         self._meter = Meter(self.worker.cpu_time, now)
         self._files = files
@@ -80,11 +82,12 @@ class DeviceLane:
         self._now = now
         self._worked_at = now()
 
-    async def attempt(self, job: TranscodeJob, number: int, *, weight: float, alone: bool) -> Outcome:
+    async def attempt(self, job: TranscodeJob, *, weight: float, alone: bool) -> Outcome:
         """One try. `alone`: with no other job on the device, so that nobody else is lost with this one.
 
         Raises TranscodeError, or WorkerLost where the job may be tried again.
         """
+        number = next(self._numbers)
         async with self._counted(), self._slots.take(alone=alone), self._job_folder(number) as folder:
             await self.worker.wait_ready(READY_TIMEOUT_S)
             message = await self._files.run(_message, job, number, folder)
@@ -98,7 +101,7 @@ class DeviceLane:
             self._worked_at = self._now()
             return Outcome(await self._files.run(_result, answer, message), usage)
 
-    async def prove(self, number: int, *, every_s: float) -> None:
+    async def prove(self, *, every_s: float) -> None:
         """Have a sample transcoded, unless a segment was within `every_s`: that is proof enough.
 
         A process that fails is ended. The one after it serves once it has passed the same, and until then the device
@@ -108,7 +111,7 @@ class DeviceLane:
             return
         try:
             async with self._slots.take(), asyncio.timeout(_PROOF_S):
-                problem = await self.worker.prove(number)
+                problem = await self.worker.prove(next(self._numbers))
         except TimeoutError:
             problem = f"a sample was not done within {_PROOF_S:g} s"
         except WorkerLost:

@@ -2,13 +2,12 @@
 
 import asyncio
 import hashlib
-import itertools
 import logging
 import math
 import random
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,13 +16,12 @@ from typing import Literal, Self
 from livefleet.hardware import NoMemory, VramLedger
 from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
 from livefleet.media.admission import Admission, Cost, MachineLoad
-from livefleet.media.capabilities import capability_ids
 from livefleet.media.cores import busy_seconds, usable_cores
 from livefleet.media.device import Device, DeviceKind
 from livefleet.media.device_lane import READY_TIMEOUT_S, DeviceLane, Outcome, places_of, segment_deadline_s
+from livefleet.media.device_lanes import DeviceLanes
 from livefleet.media.device_memory import TranscodingMemory
 from livefleet.media.errors import WorkerAbsent, WorkerHung, WorkerLost
-from livefleet.media.metering import CpuReading
 from livefleet.media.models import Profile, TranscodeError, TranscodeJob, TranscodeResult
 from livefleet.media.other_load import OtherLoad
 from livefleet.media.poison import PoisonMemory
@@ -96,34 +94,35 @@ class LocalTranscoder:
         stand_ins: Iterable[str] = (),
     ) -> None:
         self._clock = clock
-        self._board = board
-        self._arrivals = arrivals
-        self._stand_ins = frozenset(stand_ins)
-        self._proof_interval_s = proof_interval_s
         self._run_dir = run_dir
         self._max_sessions = max_sessions
         self._drain_s = drain_s
-        self._ready_timeout_s = ready_timeout_s
-        self._ids = itertools.count(1)
         self._sessions: dict[SessionId, _Session] = {}
         self._poison = PoisonMemory(clock)
         self._files = Blocking("media-files", workers=2)
-        self._tasks = asyncio.TaskGroup()
-        self._duties: list[asyncio.Task[None]] = []
         self._closing = False
-        self._emptying: frozenset[str] = frozenset()
         self._jobs = 0
         self.retries = 0
         """Segments tried a second time after their worker process was lost; for reading only."""
         self._idle = asyncio.Event()
         self._idle.set()
+        self._held = AsyncExitStack()
+        self._lanes = DeviceLanes(
+            devices,
+            folder=run_dir,
+            board=board,
+            clock=clock,
+            files=self._files,
+            joined=self._joined,
+            ready_timeout_s=ready_timeout_s,
+            deadline_s=deadline_s,
+            rng=rng,
+            proof_interval_s=proof_interval_s,
+            arrivals=arrivals,
+            stand_ins=stand_ins,
+        )
         self._memory = None if ledger is None else TranscodingMemory(ledger, devices)
-        self._others = None if cores is not None else OtherLoad(busy_seconds, self._cpu_times, clock.monotonic)
-        self._rng = rng or random.Random()
-        self._lane_deadline_s = deadline_s
-        self._lanes: dict[str, DeviceLane] = {}
-        for device in devices:
-            self._add_lane(device)
+        self._others = None if cores is not None else OtherLoad(busy_seconds, self._lanes.cpu_times, clock.monotonic)
         self._admission = Admission(
             {device.id: places_of(device) for device in devices},
             {device.id: _ASSUMED[device.kind] for device in devices} | dict(pixel_costs or {}),
@@ -133,23 +132,18 @@ class LocalTranscoder:
         )
 
     async def __aenter__(self) -> Self:
-        self._prepare_folder()
-        await self._tasks.__aenter__()
-        self._duties = [self._tasks.create_task(lane.worker.run()) for lane in self._lanes.values()]
-        if self._others is not None:
-            self._duties.append(self._tasks.create_task(self._watch(self._others)))
-        self._duties.append(self._tasks.create_task(self._welcome()))
-        if self._proof_interval_s is not None:
-            self._duties.append(self._tasks.create_task(self._prove(self._proof_interval_s)))
-        try:
-            async with asyncio.timeout(self._ready_timeout_s):
-                for lane in self._lanes.values():
-                    await lane.worker.settled.wait()
-        except TimeoutError:
-            pass  # the conditions tell which device is not there yet
-        except BaseException as error:
-            await self.__aexit__(type(error), error, error.__traceback__)
-            raise
+        shutil.rmtree(self._run_dir, ignore_errors=True)
+        async with AsyncExitStack() as held:
+            held.callback(shutil.rmtree, self._run_dir, ignore_errors=True)
+            if self._memory is not None:
+                held.callback(self._memory.close)
+            held.push_async_exit(self._files)
+            held.push_async_callback(self._idle.wait)  # without processes every job left fails at once
+            await held.enter_async_context(self._lanes)
+            if self._others is not None:
+                tasks = await held.enter_async_context(asyncio.TaskGroup())
+                held.callback(tasks.create_task(self._watch(self._others)).cancel)
+            self._held = held.pop_all()
         if self._memory is not None:
             self._book_memory(self._memory)
         return self
@@ -164,14 +158,7 @@ class LocalTranscoder:
         except TimeoutError:
             pass  # whoever still waits hears TranscoderStopped
         finally:
-            for duty in self._duties:
-                duty.cancel()
-            await self._tasks.__aexit__(None, None, None)
-            await self._idle.wait()  # without processes every job left fails at once
-            await self._files.__aexit__(None, None, None)
-            if self._memory is not None:
-                self._memory.close()
-            shutil.rmtree(self._run_dir, ignore_errors=True)
+            await self._held.aclose()
 
     @property
     def capability_ids(self) -> frozenset[int]:
@@ -179,8 +166,7 @@ class LocalTranscoder:
 
         Their sessions' next segments wait for the new process: to be refused meanwhile would end the streams.
         """
-        known = [probe for name in self._usable() if (probe := self._lanes[name].worker.probe) is not None]
-        return frozenset.intersection(*(capability_ids(p) for p in known)) if known else frozenset()
+        return self._lanes.capability_ids
 
     @property
     def sessions(self) -> int:
@@ -201,41 +187,37 @@ class LocalTranscoder:
     @property
     def device_jobs(self) -> dict[str, int]:
         """Segments in work by device id."""
-        return {lane.id: lane.jobs for lane in self._lanes.values()}
+        return {lane.id: lane.jobs for lane in self._lanes}
 
     @property
     def failed_proofs(self) -> dict[str, int]:
         """Worker processes ended because a sample did not come through, by device id."""
-        return {lane.id: lane.failed_proofs for lane in self._lanes.values()}
+        return {lane.id: lane.failed_proofs for lane in self._lanes}
 
     @property
     def devices(self) -> tuple[Device, ...]:
         """All of them."""
-        return tuple(lane.worker.device for lane in self._lanes.values())
+        return tuple(lane.worker.device for lane in self._lanes)
 
     @property
     def emptying(self) -> frozenset[str]:
         """Devices that are being emptied."""
-        return self._emptying & self._lanes.keys()
+        return self._lanes.emptying
 
     @property
     def is_emptied(self) -> bool:
         """Whether all of them are: no new session is taken, and open ones go on."""
-        return bool(self._lanes) and self._emptying.issuperset(self._lanes)
+        return self._lanes.is_emptied
 
     def empty(self, devices: Iterable[str]) -> None:
         """Empty these devices, and use all others again: their sessions go to the others, from the next segment on.
 
         What is in work there is finished. Where nothing else is left, open sessions stay.
         """
-        before, self._emptying = self.emptying, frozenset(devices)
-        for session in self._sessions if self._emptying else ():
-            self._admission.device_of(session, self._usable())
-        for lane in self._lanes.values():
-            lane.worker.gate(on=self._gates(lane))
-        for name in before - self._emptying if self._duties and not self._closing else ():
-            # Whatever it was emptied for may have taken its process along: a GPU that was reset, a driver loaded anew.
-            self._tasks.create_task(self._lanes[name].prove(next(self._ids), every_s=0.0), name=f"prove {name}")
+        wanted = frozenset(devices)
+        self._lanes.empty(wanted, prove=not self._closing)
+        for session in self._sessions if wanted else ():
+            self._admission.device_of(session, self._lanes.usable)
 
     def limit(self, *, max_load: float, max_sessions: int | Literal["same"] | None = "same") -> None:
         """Take new sessions by these from now on (None: any number); open ones stay."""
@@ -256,20 +238,18 @@ class LocalTranscoder:
         Devices that are being emptied have no share in it.
         """
         whole = _UNMEASURED_SESSIONS if self._max_sessions is None else self._max_sessions
-        own = self._lanes.keys() - self._stand_ins or self._lanes.keys()
-        serving = own - self.emptying
-        return max(1, math.ceil(whole * len(serving) / len(own)) if serving else whole)
+        return self._lanes.in_service(whole)
 
     @property
     def worker_pids(self) -> dict[str, int | None]:
         """The worker process of each device, by device id."""
-        return {lane.id: lane.worker.pid for lane in self._lanes.values()}
+        return self._lanes.pids
 
     def has_room(self, profiles: Sequence[Profile] = ()) -> bool:
         """Whether a new session with these profiles would be taken now; without any, one like those that are open."""
         self._drop_idle_sessions()
         wanted = pixels_per_s(profiles) if profiles else None
-        device = self._admission.room_for(wanted, self._usable()) if self._takes_sessions else None
+        device = self._admission.room_for(wanted, self._lanes.usable) if self._takes_sessions else None
         return device is not None and (self._memory is None or self._memory.has_room(device))
 
     def open_session(self, session: SessionId, profiles: Sequence[Profile]) -> bool:
@@ -283,7 +263,7 @@ class LocalTranscoder:
         wanted = pixels_per_s(profiles)
         if not self._takes_sessions:
             return False
-        device = self._admission.open(session, wanted, self._usable())
+        device = self._admission.open(session, wanted, self._lanes.usable)
         if device is None:
             return False
         if self._memory is not None and not self._memory.take(device):
@@ -320,13 +300,6 @@ class LocalTranscoder:
         """Free the session's place. Unknown sessions are fine."""
         self._close(session)
 
-    async def _prove(self, every_s: float) -> None:
-        """Ask one device after the other for a proof."""
-        while True:
-            await asyncio.sleep(every_s)
-            for lane in self._lanes.values():
-                await lane.prove(next(self._ids), every_s=every_s)
-
     async def _watch(self, others: OtherLoad) -> None:
         """Keep the book informed of what is left of the machine."""
         while True:
@@ -345,15 +318,12 @@ class LocalTranscoder:
             raise TranscodeError("TranscoderBusy", detail=str(error)) from error
 
     def _book_memory(self, memory: TranscodingMemory) -> None:
-        memory.follow({device.id: device.sessions for device in self._admission.load.devices}, self.worker_pids)
+        memory.follow({device.id: device.sessions for device in self._admission.load.devices}, self._lanes.pids)
 
-    def _cpu_times(self) -> list[CpuReading]:
-        return [used for lane in self._lanes.values() if (used := lane.worker.cpu_time()) is not None]
-
-    def _prepare_folder(self) -> None:
-        shutil.rmtree(self._run_dir, ignore_errors=True)
-        for lane in self._lanes.values():
-            lane.folder.mkdir(parents=True, mode=0o700)
+    def _joined(self, device: Device) -> None:
+        self._admission.add(device.id, places_of(device), _ASSUMED[device.kind])
+        if self._memory is not None:
+            self._memory.add(device)
 
     def _drop_idle_sessions(self) -> None:
         oldest = self._clock.monotonic() - _SESSION_IDLE_S
@@ -365,54 +335,7 @@ class LocalTranscoder:
         self._admission.close(session)
         if self._memory is not None:
             self._book_memory(self._memory)
-        for lane in self._lanes.values():
-            lane.worker.end_session(session)
-
-    def _usable(self) -> list[str]:
-        """Devices for the next segment: those with a process, or all when one must be waited for anyway.
-
-        Not those that are being emptied, unless there are no others.
-        """
-        lanes = [lane for lane in self._lanes.values() if lane.id not in self._emptying] or list(self._lanes.values())
-        ready = [lane for lane in lanes if lane.worker.is_ready]
-        own = [lane for lane in ready if lane.id not in self._stand_ins]
-        return [lane.id for lane in own or ready or lanes]
-
-    def _gates(self, lane: DeviceLane) -> bool:
-        """A device is not missed while it is emptied and others work, nor beside one that stands in for it."""
-        if self._stand_ins:
-            return lane.id in self._stand_ins
-        return self.is_emptied or lane.id not in self._emptying
-
-    async def _welcome(self) -> None:
-        """Take in devices that come while others work: a driver that is loaded late, a GPU that answers again."""
-        while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
-            for device in self._arrivals():
-                if device.id not in self._lanes:
-                    log.info("transcoding.device_joins", extra={"device": device.id})
-                    self._adopt(device)
-
-    def _adopt(self, device: Device) -> None:
-        lane = self._add_lane(device)
-        lane.folder.mkdir(parents=True, mode=0o700)
-        self._admission.add(device.id, places_of(device), _ASSUMED[device.kind])
-        if self._memory is not None:
-            self._memory.add(device)
-        lane.worker.gate(on=self._gates(lane))
-        self._duties.append(self._tasks.create_task(lane.worker.run()))
-
-    def _add_lane(self, device: Device) -> DeviceLane:
-        lane = self._lanes[device.id] = DeviceLane(
-            device,
-            self._run_dir / f"device-{len(self._lanes)}",
-            board=self._board,
-            rng=self._rng,
-            files=self._files,
-            now=self._clock.monotonic,
-            deadline_s=self._lane_deadline_s,
-        )
-        return lane
+        self._lanes.end_session(session)
 
     @property
     def _takes_sessions(self) -> bool:
@@ -420,7 +343,7 @@ class LocalTranscoder:
 
     def _lane_of(self, session: SessionId, *, avoid: DeviceLane | None = None) -> DeviceLane:
         """Where the session's next segment goes, away from `avoid` if that can be. Ended sessions are served too."""
-        usable = self._usable()
+        usable = self._lanes.usable
         others = [name for name in usable if avoid is None or name != avoid.id] or usable
         known = session in self._admission
         return self._lanes[self._admission.device_of(session, others) if known else others[0]]
@@ -462,7 +385,7 @@ class LocalTranscoder:
         return outcome
 
     async def _attempt(self, job: TranscodeJob, session: _Session, lane: DeviceLane, *, alone: bool) -> Outcome:
-        outcome = await lane.attempt(job, next(self._ids), weight=session.pixels_per_s or 1.0, alone=alone)
+        outcome = await lane.attempt(job, weight=session.pixels_per_s or 1.0, alone=alone)
         pixels = sum(rendition.pixels for rendition in outcome.result.renditions)
         media_s = job.duration_ms / 1000
         self._admission.measured(job.session, lane.id, outcome.usage, media_s=media_s, pixels=pixels)

@@ -75,3 +75,25 @@ async def test_no_device_at_first__the_one_that_comes_does_the_work(tmp_path, bo
         await until(lambda: transcoder.capability_ids)
         result = await transcoder.transcode(a_job(segment))
         assert inspect(result.renditions[0].data).frames
+
+
+async def test_device_that_comes__while_another_is_proved__joins(tmp_path, board, monkeypatch):
+    there, asked, go = [], asyncio.Event(), asyncio.Event()
+
+    async def slow(_):
+        asked.set()
+        await go.wait()
+        return ""
+
+    async with LocalTranscoder(
+        [Device("cpu", slots=1)], run_dir=tmp_path / "media", board=board, clock=SystemClock(), max_load=NO_LIMIT,
+        rng=random.Random(1), ready_timeout_s=PATIENCE_S, arrivals=lambda: there, proof_interval_s=0.01,
+    ) as transcoder:  # fmt: skip
+        (lane,) = transcoder._lanes
+        monkeypatch.setattr(lane.worker, "prove", slow)
+        await until(asked.is_set)
+        there.append(Device("late", slots=1))
+        await until(lambda: len(transcoder.devices) == 2)
+        asked.clear()
+        go.set()
+        await until(asked.is_set)
