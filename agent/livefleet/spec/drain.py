@@ -4,17 +4,15 @@ Who may write into the folder may drain the node: there is no other way in. The 
 and a reboot of the machine, until it is taken back: a machine is mostly drained in order to be worked on.
 """
 
-import json
 from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from livefleet.kernel import BadInput
 from livefleet.spec.model import SpecModel
-from livefleet.spec.state_file import save_state_file
+from livefleet.spec.state_file import load_state_file, save_state_file
 
 __all__ = [
     "DEFAULT_DEADLINE_S",
@@ -124,17 +122,7 @@ class DrainReport(_Told):
 
 def load_drain(state: Path) -> DrainOrders:
     """What is asked of the node. Raises BadInput where a request is there and cannot be read."""
-    path = state / DRAIN_FILE
-    try:
-        return DrainOrders.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return DrainOrders()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from error
+    return load_state_file(state / DRAIN_FILE, DrainOrders) or DrainOrders()
 
 
 def save_drain(state: Path, orders: DrainOrders) -> None:
@@ -142,5 +130,4 @@ def save_drain(state: Path, orders: DrainOrders) -> None:
 
     Raises BadInput where this user may not.
     """
-    text = None if orders == DrainOrders() else json.dumps(orders.model_dump(), indent=1) + "\n"
-    save_state_file(state / DRAIN_FILE, text)
+    save_state_file(state / DRAIN_FILE, None if orders == DrainOrders() else orders)

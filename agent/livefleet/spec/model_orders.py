@@ -1,17 +1,15 @@
 """What an operator asked of single models, as it stands in a node's state folder. A drain's requests lie beside it."""
 
-import json
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from livefleet.kernel import BadInput
 from livefleet.spec.ai import Pipeline
 from livefleet.spec.model import SpecModel
-from livefleet.spec.state_file import save_state_file
+from livefleet.spec.state_file import load_state_file, save_state_file
 
 __all__ = ["MODEL_ORDERS_FILE", "ModelOrder", "ModelOrders", "ModelWish", "load_model_orders", "save_model_orders"]
 
@@ -69,22 +67,9 @@ class ModelOrders(SpecModel):
 
 def load_model_orders(state: Path) -> ModelOrders:
     """What is asked. Raises BadInput where a request is there and cannot be read."""
-    path = state / MODEL_ORDERS_FILE
-    try:
-        return ModelOrders.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return ModelOrders()
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise BadInput(f"{path}: {f'{where}: ' if where else ''}{first['msg']}") from error
+    return load_state_file(state / MODEL_ORDERS_FILE, ModelOrders) or ModelOrders()
 
 
 def save_model_orders(state: Path, orders: ModelOrders) -> None:
     """Put the requests in place of the earlier ones. Raises BadInput where this user may not."""
-    save_state_file(
-        state / MODEL_ORDERS_FILE,
-        json.dumps(orders.model_dump(mode="json"), indent=1) + "\n" if orders.models else None,
-    )
+    save_state_file(state / MODEL_ORDERS_FILE, orders if orders.models else None)

@@ -1,26 +1,22 @@
 """Who is told of alerts, how often, and when not."""
 
-import re
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, StringConstraints, field_validator, model_validator
 
 from livefleet.spec.alerts import Span
+from livefleet.spec.local_time import WEEK, TimeOfDay, TimeZone, Weekday
 from livefleet.spec.model import SpecModel
 from livefleet.spec.network import ListenAddress
-from livefleet.spec.reboot_window import Weekday
 
 __all__ = [
     "DiscordReceiver", "Heartbeat", "NotifySettings", "PagerDutyReceiver", "QuietHours", "Receiver", "TelegramReceiver",
     "WebhookReceiver", "notify_secrets",
 ]  # fmt: skip
 
-_WEEK: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]\Z")
 _LOOPBACK: Final = ("127.", "localhost:", "[::1]:")
 
 ReceiverName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
@@ -132,33 +128,17 @@ class QuietHours(SpecModel):
     What still fires when they are over is told then.
     """
 
-    days: tuple[Weekday, ...] = Field(default=_WEEK, min_length=1)
+    days: tuple[Weekday, ...] = Field(default=WEEK, min_length=1)
     """Days on which they begin."""
 
-    opens: str
+    opens: TimeOfDay
     """Local time, `HH:MM`."""
 
-    closes: str
+    closes: TimeOfDay
     """Local time, `HH:MM`; at or before `opens` it is that of the next day."""
 
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     """Name of a time zone as in `Europe/Berlin`."""
-
-    @field_validator("opens", "closes")
-    @classmethod
-    def _is_clock(cls, value: str) -> str:
-        if not _CLOCK.match(value):
-            raise ValueError(f"{value!r} is no time of day; write it as 22:00")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder, as `Europe`
-            raise ValueError(f"{value!r} is no known time zone; write one as Europe/Berlin, or UTC") from error
-        return value
 
     def spans(self) -> Iterator[tuple[tuple[Weekday, ...], str, str]]:
         """Days, from and to (`24:00` at most) without crossing midnight."""
@@ -167,7 +147,7 @@ class QuietHours(SpecModel):
             return
         yield self.days, self.opens, "24:00"
         if self.closes > "00:00":
-            following = tuple(_WEEK[(_WEEK.index(day) + 1) % len(_WEEK)] for day in self.days)
+            following = tuple(WEEK[(WEEK.index(day) + 1) % len(WEEK)] for day in self.days)
             yield following, "00:00", self.closes
 
 

@@ -1,54 +1,34 @@
 """When a host may be rebooted."""
 
-import re
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Final, Literal, Self
+from typing import Final, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import field_validator, model_validator
+from pydantic import model_validator
 
+from livefleet.spec.local_time import WEEK, TimeOfDay, TimeZone, Weekday
 from livefleet.spec.model import SpecModel
 
-__all__ = ["RebootWindow", "Weekday"]
+__all__ = ["RebootWindow"]
 
-Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-
-_WEEK: Final[tuple[Weekday, ...]] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_CLOCK: Final = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])\Z")
 _MINUTES_A_DAY: Final = 24 * 60
 
 
 class RebootWindow(SpecModel):
     """Hours in which a host may be rebooted, `{days: [tue, thu], opens: "02:00", closes: "05:00", timezone: UTC}`."""
 
-    days: tuple[Weekday, ...] = _WEEK
+    days: tuple[Weekday, ...] = WEEK
     """Days on which the window opens."""
 
-    opens: str
+    opens: TimeOfDay
     """Local time, `HH:MM`."""
 
-    closes: str
+    closes: TimeOfDay
     """Local time, `HH:MM`; at or before `opens` it is that of the next day."""
 
-    timezone: str = "UTC"
+    timezone: TimeZone = "UTC"
     """Name of a time zone as in `Europe/Berlin`; clocks that are put forward or back are followed."""
-
-    @field_validator("opens", "closes")
-    @classmethod
-    def _is_clock(cls, value: str) -> str:
-        if not _CLOCK.match(value):
-            raise ValueError(f"{value!r} is no time of day; write it as 02:00")
-        return value
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_timezone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:  # OSError: the name of a folder, as `Europe`
-            raise ValueError(f"{value!r} is no known time zone; write one as Europe/Berlin, or UTC") from error
-        return value
 
     @model_validator(mode="after")
     def _has_days(self) -> Self:
@@ -86,7 +66,7 @@ class RebootWindow(SpecModel):
         found = []
         for offset in range(-days_before, days_after + 1):
             day = today + timedelta(days=offset)
-            if _WEEK[day.weekday()] not in self.days:
+            if WEEK[day.weekday()] not in self.days:
                 continue
             opened = day + timedelta(minutes=_minutes(self.opens))
             # Both ends are wall clock times, so that a night of another length moves the close, not the hour shown.

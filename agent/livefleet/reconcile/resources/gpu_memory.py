@@ -1,17 +1,15 @@
 """What is remembered of GPUs' health over restarts: a file in the node's state folder, written by the agent alone."""
 
 import contextlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from livefleet.hardware import Counters, GpuMemory, Latch, Report
-from livefleet.kernel import BadInput
-from livefleet.spec.state_file import save_state_file
+from livefleet.spec.state_file import load_state_file, save_state_file
 
 __all__ = [
     "GPU_HEALTH_FILE",
@@ -73,15 +71,7 @@ def lasting(memories: Mapping[str, GpuMemory]) -> dict[str, GpuMemory]:
 
 def load_gpu_memories(state: Path) -> dict[str, GpuMemory]:
     """What an earlier run has left, by UUID. Raises BadInput where a file is there and cannot be read."""
-    path = state / GPU_HEALTH_FILE
-    try:
-        found = _GpuHealthFile.model_validate_json(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise BadInput(f"{path}: {error.errors()[0]['msg']}") from error
+    found = load_state_file(state / GPU_HEALTH_FILE, _GpuHealthFile) or _GpuHealthFile()
     return {
         uuid: GpuMemory(
             boot=entry.boot,
@@ -101,8 +91,7 @@ def load_gpu_memories(state: Path) -> dict[str, GpuMemory]:
 def save_gpu_memories(state: Path, memories: Mapping[str, GpuMemory]) -> None:
     """Put what lasts of them in place of what is there, durably. Raises BadInput where that cannot be."""
     file = _GpuHealthFile(gpus={uuid: _entry(memories[uuid]) for uuid in lasting(memories)})
-    text = json.dumps(file.model_dump(mode="json"), indent=1) + "\n" if file.gpus else None
-    save_state_file(state / GPU_HEALTH_FILE, text)
+    save_state_file(state / GPU_HEALTH_FILE, file if file.gpus else None)
 
 
 def _entry(memory: GpuMemory) -> _GpuEntry:
