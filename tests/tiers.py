@@ -8,7 +8,7 @@ __all__ = ["ALONE", "ASKED_FOR", "DUTIES", "duties_of", "is_asked_for", "runs_al
 ALONE = ("e2e/test_rounds_with_faults.py",)
 """Tests that are played against a clock and have the machine for themselves (marker `alone`); paths below `tests/`."""
 
-ASKED_FOR = ("fault", "gpu")
+ASKED_FOR = ("boot", "fault", "gpu")
 """Markers of tests that run only where the marker expression names them (`-m fault`, `-m 'video and fault'`)."""
 
 DUTIES: dict[str, tuple[str, ...]] = {
@@ -53,6 +53,7 @@ DUTIES: dict[str, tuple[str, ...]] = {
         "component/enrol",
         "component/pull",
         "e2e/test_apply_faults.py",
+        "e2e/test_disk_boots.py",
         "e2e/test_doctor.py",
         "e2e/test_fleet_over_ssh.py",
         "e2e/test_host_safety.py",
@@ -168,7 +169,10 @@ DUTIES: dict[str, tuple[str, ...]] = {
         "component/payments/test_killed_redeemer.py",
         "component/payments/test_leaving_active_set.py",
         "component/payments/test_redeeming.py",
+        "component/payments/test_redeeming_batches.py",
+        "component/payments/test_redeeming_ends.py",
         "component/payments/test_redeeming_on_a_chain.py",
+        "component/payments/test_redeeming_worth.py",
         "component/payments/test_refusals_on_a_chain.py",
         "component/payments/test_shared_redeeming.py",
         "component/payments/test_shared_store.py",

@@ -21,16 +21,21 @@ from livefleet.payments import (
     Ticket,
     Trial,
     WinningTicket,
+    read_tickets,
 )
 from livefleet.payments.recipient import commitment
 from livefleet.payments.records import PaymentRecord
-from tests.builders.payments import ETH
+from livefleet.spec import BatchMode
+from tests.builders.payments import ETH, HandClock, ToldChain, a_winner
 from tests.devchain.accounts import dev_signer
 from tests.devchain.deploy import LPT
 
 __all__ = [
+    "EXPIRED_AT",
+    "FACE",
     "LocalRedeeming",
     "ToldBroker",
+    "ToldRedeeming",
     "a_local_winner",
     "evict",
     "evict_barely",
@@ -46,6 +51,9 @@ __all__ = [
 ROUND_LENGTH = 6377
 SINGLE_GAS = 200_000
 SESSION = SessionId("aabbccdd")
+SINGLY = RedemptionPolicy(batch=BatchMode.NEVER)
+FACE = Wei(12 * 10**15)
+EXPIRED_AT = BlockNumber(21_000_000)  # parameters of `a_winner`
 
 
 def some_times(**fields):
@@ -153,6 +161,45 @@ class ToldBroker:
         if isinstance(found, Exception):
             raise found
         return found
+
+
+class ToldRedeeming:
+    """A real store, a chain and a broker that answer as told, and the redeemer over them."""
+
+    def __init__(self, store, path):
+        self.path = path
+        self.store = store
+        self.clock = HandClock()
+        self.chain = ToldChain()
+        self.broker = ToldBroker()
+        self.monitor = self.broker.monitor = SenderMonitor(self.chain)
+        self.expected = []
+
+    def redeemer(self, policy=SINGLY, **fields):
+        return Redeemer(
+            self.store,
+            self.chain,
+            self.broker,
+            self.monitor,
+            clock=self.clock,
+            policy=policy,
+            expect=self.expected.append,
+            **fields,
+        )
+
+    async def run_once(self, policy=SINGLY, **fields):
+        async with self.redeemer(policy, **fields) as redeemer:
+            return await redeemer.run_once()
+
+    async def won(self, *nonces, **fields):
+        """Have the store hold a winner for each nonce."""
+        winners = tuple(a_winner(**({"sender_nonce": nonce, "face_value": FACE} | fields)) for nonce in nonces)
+        await put(self.store, *winners)
+        return winners
+
+    def states(self):
+        """State, note and what it was paid, of each ticket by its nonce."""
+        return {t.winner.ticket.sender_nonce: (t.state, t.note, t.paid) for t in read_tickets(self.path)}
 
 
 async def a_local_winner(client, gateway, recipient, *, nonce=1, face_value=10**16, rand=7, expiration_block=0):
