@@ -1,7 +1,6 @@
 """Intents of a node's own file brought into a shared database, in one transaction; those that are there stay."""
 
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from livefleet.chain.intents_sqlite import VERSION
 from livefleet.chain.postgres import Connection, Postgres
 from livefleet.chain.postgres_schema import PART, STEPS
 from livefleet.kernel import BadInput
+from livefleet.kernel.database import reading
 
 __all__ = ["CopiedIntents", "copy_intents"]
 
@@ -40,7 +40,7 @@ async def copy_intents(path: Path, database: Postgres) -> CopiedIntents:
 def _read(path: Path) -> tuple[list[sqlite3.Row], dict[int, list[sqlite3.Row]]]:
     if not path.exists():
         return [], {}
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+    with reading(path) as db:
         db.row_factory = sqlite3.Row
         try:
             (version,) = db.execute("PRAGMA user_version").fetchone()

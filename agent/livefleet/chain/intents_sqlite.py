@@ -11,6 +11,7 @@ from livefleet.chain.errors import DatabaseUnusable, IntentTaken
 from livefleet.chain.intents import LIVE, Attempt, Intent, IntentState, answer_from_json, answer_to_json
 from livefleet.chain.models import Call, SpendLimit, TransactionOutcome
 from livefleet.kernel import Address, Blocking, Wei
+from livefleet.kernel.database import execute_script, open_database, transaction
 
 __all__ = ["VERSION", "SqliteIntents"]
 
@@ -147,12 +148,8 @@ class SqliteIntents:
         return self._db
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        self._db = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
+        self._db = open_database(self._path)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
         except BaseException:
             self._db.close()
@@ -166,8 +163,7 @@ class SqliteIntents:
                     f"{self._path} was written by a newer livefleet (version {version}, this one knows {VERSION}); "
                     "install that one, or give this one another state folder"
                 )
-            for statement in (_TABLES + (_TO_VERSION_1 if version < 1 else "")).split(";"):
-                db.execute(statement)
+            execute_script(db, _TABLES + (_TO_VERSION_1 if version < 1 else ""))
 
     def _record(
         self,
@@ -268,15 +264,8 @@ class SqliteIntents:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """BEGIN IMMEDIATE … COMMIT around a block, ROLLBACK where it raises."""
-        db = self._connection
-        db.execute("BEGIN IMMEDIATE")
         try:
-            yield db
-            db.execute("COMMIT")
-        except BaseException as error:
-            if db.in_transaction:
-                db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.IntegrityError):
-                raise IntentTaken(f"another process recorded this purpose or nonce first: {error}") from error
-            raise
+            with transaction(self._connection) as db:
+                yield db
+        except sqlite3.IntegrityError as error:
+            raise IntentTaken(f"another process recorded this purpose or nonce first: {error}") from error

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from livefleet.kernel import Blocking, Clock, SystemClock
+from livefleet.kernel.database import open_database, transaction
 
 __all__ = ["HeldLease", "LeaseHolder", "Leases", "SqliteLeases"]
 
@@ -138,25 +139,17 @@ class SqliteLeases:
         return self._db
 
     def _open(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.touch(mode=0o600)
-        self._db = sqlite3.connect(self._path, isolation_level=None, timeout=30, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")  # what a power cut forgets ended with it
+        self._db = open_database(self._path, survives_power_loss=False)  # what a power cut forgets ended with it
         self._db.execute(_SCHEMA)
 
     def _take(self, name: str, holder: str, ttl_s: float) -> bool:
-        db = self._connection
-        db.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(self._connection) as db:
             held = self._holder(name)
             ours = held is None or held.holder == holder
             if ours:
                 ends = self._clock.monotonic() + ttl_s
                 row = (name, holder, ends, _boot(), os.getpid(), _start_tick(os.getpid()), _pid_namespace())
                 db.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", row)
-        finally:
-            db.execute("COMMIT")
         return ours
 
     def _release(self, name: str, holder: str) -> None:

@@ -6,11 +6,11 @@ the same transaction, together with the block that the books reach.
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from livefleet.kernel import Address, BadInput, Round
+from livefleet.kernel.database import execute_script, open_database, transaction
 from livefleet.ledger.accounts import Account, AccountKind, Currency, Entry, EntryKind, Posting
 
 __all__ = ["Balances", "Closing", "LedgerFile", "read_ledger"]
@@ -71,12 +71,8 @@ class LedgerFile:
     """One orchestrator's books. Raises BadInput for a file that holds another's."""
 
     def __init__(self, path: Path, *, chain_id: int, orchestrator: Address) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        self._db = open_database(path)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
             self._migrate(path)
             self._bind(path, f"{chain_id} {orchestrator}")
         except BaseException:
@@ -113,7 +109,7 @@ class LedgerFile:
 
     def book(self, entries: Iterable[Entry], closing: Closing, cursors: Mapping[str, int] | None = None) -> int:
         """Write entries and how far the books reach now, all or nothing; how many were new."""
-        with self._transaction():
+        with transaction(self._db):
             new = sum(self._insert(entry) for entry in entries)
             facts: dict[str, object] = {"block": closing.block, "round": closing.round, "at": closing.at}
             facts |= {"hash": closing.hash.hex()} | {f"cursor {name}": place for name, place in (cursors or {}).items()}
@@ -154,11 +150,10 @@ class LedgerFile:
         return 1
 
     def _migrate(self, path: Path) -> None:
-        with self._transaction():
+        with transaction(self._db):
             (version,) = self._db.execute("PRAGMA user_version").fetchone()
             if version == 0:
-                for statement in _statements(_SCHEMA):
-                    self._db.execute(statement)
+                execute_script(self._db, _SCHEMA)
                 self._db.execute(f"PRAGMA user_version={_VERSION}")
             elif version != _VERSION:
                 raise BadInput(
@@ -173,16 +168,6 @@ class LedgerFile:
                 f"{path}: holds the books of {found.replace(' ', ', ', 1)} (chain, orchestrator), "
                 f"not of {owner.replace(' ', ', ', 1)}; move it away to begin new ones"
             )
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
 
 
 def read_ledger(path: Path) -> tuple[str, list[Entry]]:
@@ -226,13 +211,3 @@ def _entries(db: sqlite3.Connection) -> Iterator[Entry]:
             ticket=ticket,
             ours=None if ours is None else Address(ours),
         )
-
-
-def _statements(schema: str) -> Iterator[str]:
-    """Each statement of the schema; a trigger's own semicolons stay inside it."""
-    statement = ""
-    for line in schema.strip().splitlines():
-        statement += line + "\n"
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""

@@ -1,13 +1,11 @@
 """Models' accounts in one SQLite file. Every function blocks; one thread calls them."""
 
-import os
-import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
+from livefleet.kernel.database import execute_script, open_database, transaction
 from livefleet.payments.device_time import DeviceUse, Work
 
 __all__ = ["Model", "ModelAccountsFile", "ModelIncome", "Rows"]
@@ -47,17 +45,15 @@ class Rows:
 
 
 class ModelAccountsFile:
-    """One open connection. WAL and synchronous=FULL: what was written survives kill -9 and power loss."""
+    """One open connection. What was written survives kill -9 and power loss."""
 
     def __init__(self, path: Path, *, now: float) -> None:
         """Open or make the file, readable by its owner only. Raises OSError, sqlite3.Error."""
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_S, check_same_thread=False)
+        self._db = open_database(path, busy_s=_BUSY_S)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (now,))
+            with transaction(self._db) as db:
+                execute_script(db, _SCHEMA)
+                db.execute("INSERT INTO begun SELECT ? WHERE NOT EXISTS (SELECT 1 FROM begun)", (now,))
             self.since: float = self._db.execute("SELECT at FROM begun").fetchone()[0]
             """Unix seconds of the first start with this file."""
             self.found = self._read()
@@ -72,22 +68,15 @@ class ModelAccountsFile:
 
     def write(self, rows: Rows) -> None:
         """Put these in the place of what is there of the same models, all or none. Raises sqlite3.Error."""
-        with closing(self._db.cursor()) as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            try:
-                cursor.executemany(
-                    "INSERT OR REPLACE INTO income VALUES (?, ?, ?, ?, ?)",
-                    [(*model, sum_.jobs, str(sum_.units), str(sum_.charged)) for model, sum_ in rows.income.items()],
-                )
-                cursor.executemany(
-                    "INSERT OR REPLACE INTO device_use VALUES (?, ?, ?, ?, ?, ?)",
-                    [(*work, use.seconds, use.joules, use.measured_s) for work, use in rows.use.items()],
-                )
-                cursor.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    cursor.execute("ROLLBACK")
-                raise
+        with transaction(self._db) as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO income VALUES (?, ?, ?, ?, ?)",
+                [(*model, sum_.jobs, str(sum_.units), str(sum_.charged)) for model, sum_ in rows.income.items()],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO device_use VALUES (?, ?, ?, ?, ?, ?)",
+                [(*work, use.seconds, use.joules, use.measured_s) for work, use in rows.use.items()],
+            )
 
     def _read(self) -> Rows:
         income = {

@@ -5,17 +5,16 @@ whole commits only. Wei and fractions are text, since SQLite's integers end at 2
 """
 
 import json
-import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, assert_never
 
 from livefleet.kernel import Address, SessionId, Wei, WinProb
+from livefleet.kernel.database import execute_script, open_database, reading, transaction
 from livefleet.payments.balance import Account, Balance
 from livefleet.payments.errors import StoreUnusable
 from livefleet.payments.models import TicketCount
@@ -39,7 +38,7 @@ from livefleet.payments.ticket import Ticket, WinningTicket
 __all__ = ["SqliteFile", "read_tickets"]
 
 _VERSION = 2
-_BUSY_MS = 10_000
+_BUSY_S = 10.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments_meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -72,13 +71,9 @@ class SqliteFile:
 
     def __init__(self, path: Path) -> None:
         """Open or make the file, readable by its owner only. Raises StoreUnusable, sqlite3.Error."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=_BUSY_MS / 1000, check_same_thread=False)
+        self._db = open_database(path, busy_s=_BUSY_S)
         try:
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
             self._migrate()
         except BaseException:
             self._db.close()
@@ -112,14 +107,14 @@ class SqliteFile:
 
     def secret(self, name: str, make: Callable[[int], bytes]) -> bytes:
         """32 bytes that stay the same for the life of the store."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("INSERT OR IGNORE INTO secrets VALUES (?, ?)", (name, make(32)))
             (value,) = self._db.execute("SELECT value FROM secrets WHERE name = ?", (name,)).fetchone()
         return bytes(value)
 
     def bind(self, chain_id: int) -> None:
         """Tie the store to a chain. Raises StoreUnusable where it is tied to another."""
-        with self._transaction():
+        with transaction(self._db):
             self._db.execute("INSERT OR IGNORE INTO payments_meta VALUES ('chain_id', ?)", (str(chain_id),))
         if (bound := self._meta("chain_id", "")) != str(chain_id):
             raise StoreUnusable(
@@ -130,7 +125,7 @@ class SqliteFile:
         """Write all in one transaction; what each credited. Raises sqlite3.Error, and then nothing is written."""
         totals = self.totals
         credited = []
-        with self._transaction():
+        with transaction(self._db):
             for write in writes:
                 totals, credit = self._apply(write, totals)
                 credited.append(credit)
@@ -281,9 +276,8 @@ class SqliteFile:
 
     def _migrate(self) -> None:
         try:
-            with self._transaction():
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._db.execute(statement)
+            with transaction(self._db):
+                execute_script(self._db, _SCHEMA)
                 self._db.execute("INSERT OR IGNORE INTO payments_meta VALUES ('version', ?)", (str(_VERSION),))
                 if self._meta("version", "") == "1":
                     self._db.execute("ALTER TABLE commitments ADD COLUMN sender TEXT NOT NULL DEFAULT ''")
@@ -317,22 +311,11 @@ class SqliteFile:
     def _set_meta(self, key: str, value: str) -> None:
         self._db.execute("INSERT OR REPLACE INTO payments_meta VALUES (?, ?)", (key, value))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
 
 def read_tickets(path: Path, *, states: Iterable[TicketState] = tuple(TicketState)) -> list[StoredTicket]:
     """Winning tickets of a store that an agent may have open, newest first; nothing is written."""
     wanted = [state.value for state in states]
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_MS / 1000)) as db:
+    with reading(path) as db:
         marks = ", ".join("?" * len(wanted))
         rows = db.execute(f"{_TICKET} WHERE state IN ({marks}) ORDER BY received_at DESC", wanted).fetchall()
     return [_stored(row) for row in rows]

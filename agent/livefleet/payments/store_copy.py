@@ -3,7 +3,6 @@
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from livefleet.chain import Postgres
 from livefleet.chain.postgres import Connection
 from livefleet.kernel import BadInput
+from livefleet.kernel.database import reading
 from livefleet.payments.postgres_batch import session_text
 from livefleet.payments.postgres_schema import PART, STEPS
 from livefleet.payments.records import TicketState
@@ -69,7 +69,7 @@ class _Source:
     def __init__(self, path: Path) -> None:
         if not path.exists():
             raise BadInput(f"{path}: no such file; there is nothing to copy")
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)) as db:
+        with reading(path) as db:
             try:
                 meta = dict(db.execute("SELECT key, value FROM payments_meta"))
                 if int(meta.get("version", "0")) != _READABLE:

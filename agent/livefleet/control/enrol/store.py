@@ -14,6 +14,7 @@ from typing import Any, Final
 from livefleet.control.enrol.records import HostRecord, HostState
 from livefleet.control.enrol.tokens import Template, TemplateKind, Token, fault_of, new_code, token_hash
 from livefleet.kernel import BadInput, OutsideWorld
+from livefleet.kernel.database import transaction
 from livefleet.spec.enrolment import EnrolAsk, EnrolFault, HostReport, host_name
 
 __all__ = ["MOST_WAITING", "MOST_WAITING_OF_A_PEER", "EnrolStore", "NotLetIn"]
@@ -229,14 +230,8 @@ class EnrolStore:
     @contextmanager
     def _change(self) -> Iterator[sqlite3.Connection]:
         """One transaction that nobody else's runs beside; on the disk when the block has ended."""
-        with self._open() as db:
-            db.execute("BEGIN IMMEDIATE")
-            try:
-                yield db
-            except BaseException:
-                db.execute("ROLLBACK")
-                raise
-            db.execute("COMMIT")
+        with self._open() as db, transaction(db):
+            yield db
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
