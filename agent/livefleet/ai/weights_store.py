@@ -31,6 +31,7 @@ from livefleet.ai.hub import (
     listing_text,
     parse_listing,
 )
+from livefleet.kernel.durable_file import sync_folder, write_durably
 
 __all__ = ["WeightsStore", "free_bytes"]
 
@@ -71,7 +72,7 @@ class WeightsStore:
         for name in {revision, listing.commit}:
             path = self.folder / unquote(listing_path(repository, name))
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, listing_text(listing).encode())
+            write_durably(path, listing_text(listing).encode(), mode=None)
 
     def snapshot(self, repository: str, commit: str) -> Path:
         """The folder that holds a commit's files."""
@@ -131,7 +132,7 @@ class WeightsStore:
         with partial.open("rb") as stream:
             os.fsync(stream.fileno())
         partial.replace(path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def take_from_other_commit(self, repository: str, commit: str, file: HubFile) -> bool:
         """Link a file that an earlier commit has with the same content. Whether there was one."""
@@ -166,21 +167,3 @@ class WeightsStore:
                 if stop.wait(_LOOK_S):
                     raise SourceMissing(f"stopped while another process pulls {repository}")
             yield
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with fresh.open("wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    fresh.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
