@@ -1,8 +1,6 @@
 """`livefleet agent drain`: ask the node on this machine to be emptied, or take that back."""
 
 import json
-import os
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +12,7 @@ import click
 from livefleet.cli.duration import duration
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode, OutsideWorld
-from livefleet.kernel.pid_file import PID_FILE, holder_of
+from livefleet.kernel.pid_file import PID_FILE, wake
 
 if TYPE_CHECKING:
     from livefleet.spec import DrainOrders, DrainReport, NodeSpec
@@ -69,7 +67,7 @@ def drain(
     else:
         orders = orders.adding(DrainOrder(since=time.time(), deadline_s=deadline, reason=reason[:500]), devices)
     save_drain(state, orders)
-    is_awake = _wake(spec)
+    is_awake = wake(spec.paths.run / PID_FILE)
     report = _wait(spec, devices, deadline + _MARGIN_S) if wait and not off else None
     if as_json:
         print_json({
@@ -100,20 +98,6 @@ def _check_devices(spec: "NodeSpec", devices: tuple[str, ...]) -> None:
     unknown = [device for device in devices if known and device not in known]
     if unknown:
         raise BadInput(f"no device {', '.join(unknown)}; the node transcodes on {', '.join(known)}")
-
-
-def _wake(spec: "NodeSpec") -> bool:
-    """Have the agent look now; whether there is one."""
-    pid = holder_of(spec.paths.run / PID_FILE)
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, signal.SIGHUP)
-    except PermissionError:
-        pass  # it looks every other second anyway
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _wait(spec: "NodeSpec", devices: tuple[str, ...], patience_s: float) -> "DrainReport":

@@ -1,7 +1,5 @@
 """`livefleet agent gpu`: how the GPUs of the node on this machine are, and taking one back into service."""
 
-import os
-import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +9,7 @@ import click
 from livefleet.cli.agent_drain import ask_status
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import BadInput, ExitCode, OutsideWorld
-from livefleet.kernel.pid_file import PID_FILE, holder_of
+from livefleet.kernel.pid_file import PID_FILE, wake
 
 if TYPE_CHECKING:
     from livefleet.spec import NodeSpec
@@ -79,7 +77,7 @@ def clear(ctx: click.Context, uuid: str, node: Path, *, as_json: bool) -> None:
         clearings = GpuClearings()  # replaced by what is asked now
     at = time.time()
     save_gpu_clearings(state, clearings.adding(uuid, at))
-    found = _wait(spec, uuid, at) if _wake(spec) else None
+    found = _wait(spec, uuid, at) if wake(spec.paths.run / PID_FILE) else None
     if as_json:
         print_json({"agent_runs": found is not None, "gpu": found})
     elif found is None:
@@ -105,20 +103,6 @@ def _lines(one: dict[str, Any]) -> list[str]:
         lines.append(f"  {one['advice']}")
     lines += [f"  besides: {sign['text']}; {sign['advice']}" for sign in one["signs"] if sign["text"] != one["text"]]
     return lines
-
-
-def _wake(spec: "NodeSpec") -> bool:
-    """Have the agent look now; whether there is one."""
-    pid = holder_of(spec.paths.run / PID_FILE)
-    if pid is None:
-        return False
-    try:
-        os.kill(pid, signal.SIGHUP)
-    except PermissionError:
-        pass  # it looks every second anyway
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def _wait(spec: "NodeSpec", uuid: str, at: float) -> dict[str, Any]:

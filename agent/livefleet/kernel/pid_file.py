@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["PID_FILE", "holder_of", "holding"]
+__all__ = ["PID_FILE", "holder_of", "holding", "wake"]
 
 PID_FILE = "agent.pid"
 
@@ -38,3 +39,20 @@ def holder_of(path: Path) -> int | None:
     except (OSError, ValueError):
         pass
     return None
+
+
+def wake(path: Path) -> bool:
+    """Have the process that holds the file look now, by SIGHUP; whether there is one.
+
+    One that this user may not signal counts: it looks from time to time anyway.
+    """
+    pid = holder_of(path)
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except PermissionError:
+        pass
+    except ProcessLookupError:
+        return False
+    return True
