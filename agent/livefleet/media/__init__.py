@@ -4,7 +4,7 @@ What is exported here loads no native code, so that the agent stays free of it. 
 its module, by those who may: `media.inspection` (`inspect`), `media.segmenter` (`split`), `media.sample` (`make_clip`).
 """
 
-from livefleet.media.admission import Cost, DeviceLoad, MachineLoad
+from livefleet.media.admission import Cost, DeviceLoad, MachineLoad, pixels_per_s
 from livefleet.media.benchmark import (
     BENCHMARK_CURRENT,
     Benchmark,
@@ -19,7 +19,7 @@ from livefleet.media.cores import usable_cores
 from livefleet.media.device import CPU, Device, DeviceKind
 from livefleet.media.device_lane import segment_deadline_s
 from livefleet.media.errors import WorkerAbsent, WorkerExited, WorkerHung, WorkerLost
-from livefleet.media.local import NO_LIMIT, LocalTranscoder, pixels_per_s
+from livefleet.media.local import NO_LIMIT, LocalTranscoder
 from livefleet.media.models import (
     Container,
     H264Profile,

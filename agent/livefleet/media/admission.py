@@ -6,17 +6,24 @@ can be answered within its own duration, however the segments fall together: ses
 places are given first come, first served.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from livefleet.kernel import SessionId
 from livefleet.media.metering import Usage
+from livefleet.media.models import Profile
 
-__all__ = ["Admission", "Cost", "DeviceLoad", "MachineLoad"]
+__all__ = ["Admission", "Cost", "DeviceLoad", "MachineLoad", "pixels_per_s"]
 
 _WEIGHT = 0.3  # of the newest segment in the averages
 _LEAST_MEDIA_S = 0.01
 _LEAST_SHARE = 0.25  # of the cores: the scheduler leaves us that much, whatever others want
+_PASSTHROUGH_FPS = 30  # assumed of a source that keeps its own rate
+
+
+def pixels_per_s(profiles: Sequence[Profile]) -> float:
+    """Pixels that a second of media is encoded into, over all profiles."""
+    return float(sum(p.width * p.height * ((p.fps / (p.fps_den or 1)) or _PASSTHROUGH_FPS) for p in profiles))
 
 
 @dataclass(frozen=True, slots=True)

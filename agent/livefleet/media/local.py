@@ -15,7 +15,7 @@ from typing import Literal, Self
 
 from livefleet.hardware import NoMemory, VramLedger
 from livefleet.kernel import Blocking, Clock, ConditionBoard, SessionId
-from livefleet.media.admission import Admission, Cost, MachineLoad
+from livefleet.media.admission import Admission, Cost, MachineLoad, pixels_per_s
 from livefleet.media.cores import busy_seconds, usable_cores
 from livefleet.media.device import Device, DeviceKind
 from livefleet.media.device_lane import READY_TIMEOUT_S, DeviceLane, Outcome, places_of, segment_deadline_s
@@ -27,7 +27,7 @@ from livefleet.media.other_load import OtherLoad
 from livefleet.media.poison import PoisonMemory
 from livefleet.media.rendition import check_job
 
-__all__ = ["NO_LIMIT", "LocalTranscoder", "pixels_per_s"]
+__all__ = ["NO_LIMIT", "LocalTranscoder"]
 
 log = logging.getLogger(__name__)
 
@@ -38,16 +38,10 @@ _SESSION_IDLE_S = 70.0
 _LOOK_EVERY_S = 1.0
 _UNMEASURED_SESSIONS = 10  # the network's usual number
 _QUEUE = 4  # segments of one session that wait behind the one at work
-_PASSTHROUGH_FPS = 30  # assumed of a source that keeps its own rate
 
 # What a pixel costs where nothing has been measured: x264 at its medium preset on one core of a cloud machine, and a
 # GPU whose scaling the CPU does. Gone with the first segment.
 _ASSUMED = {DeviceKind.CPU: Cost(cpu=6e-8, place=6e-8), DeviceKind.NVIDIA: Cost(cpu=2e-8, place=1e-8)}
-
-
-def pixels_per_s(profiles: Sequence[Profile]) -> float:
-    """Pixels that a second of media is encoded into, over all profiles."""
-    return float(sum(p.width * p.height * ((p.fps / (p.fps_den or 1)) or _PASSTHROUGH_FPS) for p in profiles))
 
 
 @dataclass(slots=True)
