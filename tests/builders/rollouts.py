@@ -55,6 +55,10 @@ class FakeHosts:
     most_away: Counter[str] = field(default_factory=Counter)  # by pool, while something was changed
     calls: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     cut_at: int = 0  # the so-manieth moment at which everything ends; 0: none
+    stop_at: int = 0  # the so-manieth moment at which the operator asks for an end; 0: none
+    lost: Collection[str] = ()  # cannot be put back into service
+    in_the_middle: set[str] = field(default_factory=set)  # cut off in their change
+    stopping: bool = False
     _moments: int = 0
 
     def __post_init__(self):
@@ -64,6 +68,8 @@ class FakeHosts:
         self._moments += 1
         if self._moments == self.cut_at:
             raise CutOffError
+        if self._moments == self.stop_at:
+            self.stopping = True
 
     def _begin(self, name: str, hosts: Collection[str]):
         self.moment()
@@ -80,8 +86,14 @@ class FakeHosts:
         self._look(hosts)
         done = {}
         for name in hosts:
+            was_stopping = self.stopping
             self.moment()  # some of the batch have changed, others have not
-            if name in self.already:
+            if self.stopping:
+                done[name] = Changed(Change.NOT_BEGUN if was_stopping else Change.CUT_OFF)
+                self.in_the_middle |= set() if was_stopping else {name}
+                continue
+            self.in_the_middle.discard(name)
+            if name in self.already or self.runs[name] == "new":
                 self.down.discard(name)  # apply looks whether it is ready
                 done[name] = Changed(Change.UNCHANGED)
             elif name in self.stuck:
@@ -100,17 +112,29 @@ class FakeHosts:
         self.drained -= set(hosts)
         self.moment()
 
+    def put_back(self, hosts):
+        self._begin("put back", hosts)
+        self.drained -= {*hosts} - {*self.lost}
+        self.moment()
+        return [name for name in hosts if name in self.lost]
+
     def prove(self, hosts):
         self._begin("prove", hosts)
+        if self.stopping:
+            return {name: Verdict(passed=False, text="cut off") for name in hosts}
         return {name: Verdict(name not in self.earns_nothing, "smoke") for name in hosts}
 
     def restore(self, hosts):
         self._begin("restore", hosts)
         self._look(hosts)
+        done = {}
         for name in hosts:
+            if self.stopping:
+                break
             self.runs[name] = "old"
             self.moment()
-        return {name: Verdict(passed=True, text="went back") for name in hosts}
+            done[name] = Verdict(passed=True, text="went back")
+        return done
 
     def _look(self, hosts):
         away = Counter(m.pool for m in self.members if m.name in {*hosts, *self.down})

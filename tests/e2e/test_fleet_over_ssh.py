@@ -19,7 +19,8 @@ BIN = Path(sys.executable).parent
 FLEET = """\
 name: lab
 network: {{name: devchain, rpc: ["{rpc}"], controller: "{controller}", chain_id: {chain_id}, l1_block_s: 1}}
-keys: {{orchestrator: {{file: {key}}}}}
+keys: {{orchestrator: {{file: {key}}}, payer: {{file: {payer}}}}}
+smoke: {{key: payer, seconds: 1, profiles: [P144p30fps16x9]}}
 secrets: {{join: {{file: {join}}}}}
 defaults: {{profile: cpu, ssh: {{key: {ssh_key}, known_hosts: {known_hosts}, connect_timeout_s: 5}}}}
 hosts:
@@ -68,10 +69,18 @@ class FleetInLab:
         return json.loads(done.stdout)
 
     def apply(self, *arguments: object, check: bool = True, fleet: Path | None = None) -> tuple[int, dict]:
+        code, told = self.applied(*arguments, check=check, fleet=fleet)
+        return code, {host["host"]: host for host in told["hosts"]}
+
+    def applied(self, *arguments: object, check: bool = True, fleet: Path | None = None) -> tuple[int, dict]:
         done = self.run(
             BIN / "livefleet", "apply", "--yes", "--json", *arguments, "--fleet", fleet or self.fleet, check=check
         )
-        return done.returncode, {host["host"]: host for host in json.loads(done.stdout)["hosts"]}
+        return done.returncode, json.loads(done.stdout)
+
+    def deeds(self, host: str) -> list[tuple[str, str]]:
+        done = self.run(BIN / "livefleet", "journal", host, "--fleet", self.fleet, "--json")
+        return [(deed["action"], deed["outcome"]) for deed in json.loads(done.stdout)["deeds"]]
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +99,8 @@ def fleet(lab_hosts, tmp_path_factory):
     (folder / "join").write_text("a test-only secret\n")
     text = FLEET.format(
         rpc=chain["rpc"], controller=chain["controller"], chain_id=chain["chain_id"],
-        key=chain["keys"]["orchestrator"], join=folder / "join", ssh_key=lab.key, known_hosts=lab.known_hosts,
+        key=chain["keys"]["orchestrator"], payer=chain["keys"]["gateway"],
+        join=folder / "join", ssh_key=lab.key, known_hosts=lab.known_hosts,
         orch=orch, work=lab.hosts["work"].address,
     )  # fmt: skip
     (folder / "fleet.yaml").write_text(text)
@@ -148,12 +158,20 @@ def test_price_changed__is_planned_and_taken_over_without_a_restart(fleet):
     assert (plan["orch"]["agent"], plan["work"]["outcome"]) == ("reload", "unchanged")
     assert [effect["path"] for effect in plan["orch"]["effects"]] == ["prices.video"]
 
-    _, hosts = fleet.apply("--plan", kept, fleet=changed)
-    assert (hosts["orch"]["agent"], hosts["work"]["agent"]) == ("reloaded", "")
+    _, told = fleet.applied("--plan", kept, fleet=changed)
+    assert [host["agent"] for host in told["hosts"]] == ["reloaded", ""]
+    (tried,) = told["smoke"]["hosts"]  # which was changed, and is paid for a job then
+    assert (tried["host"], tried["passed"], tried["jobs"][0]["tickets"]) == ("orch", True, 1)
     assert orch.run(main_pid).stdout == before
     assert json.loads(_admin(orch, "/status"))["payments"]["price_wei_per_pixel"] == 90_000
-    _, hosts = fleet.apply()
-    assert hosts["orch"]["agent"] == "reloaded"
+
+    dear = fleet.folder / "dear.yaml"
+    dear.write_text(fleet.fleet.read_text().replace("key: payer,", "key: payer, max_price: 1 wei,"))
+    code, told = fleet.applied(fleet=dear, check=False)
+    assert (code, told["hosts"][0]["agent"]) == (1, "reloaded")
+    (job,) = told["smoke"]["hosts"][0]["jobs"]
+    assert (job["failed_at"], job["tickets"]) == ("price", 0)
+    assert fleet.deeds("orch")[-3:] == [("smoke", "passed"), ("apply", "serving"), ("smoke", "failed")]
     assert fleet.stream()["ok"]
 
 

@@ -2,23 +2,35 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from livefleet.cli.duration import duration
+from livefleet.cli.interrupt import Interrupt
 from livefleet.cli.output import console
 from livefleet.cli.rollout_show import RolloutProgress, exit_code_of, print_history, print_plan, print_result
 from livefleet.cli.smoke import smoke_of
 from livefleet.control import find_checkout
 from livefleet.control.journal import operator_name, read_deeds
 from livefleet.control.rollout import RolloutRecord, RolloutRequest, RolloutSession
-from livefleet.control.smoke import Smoke
+from livefleet.control.smoke import Smoke, why_not_paid
+from livefleet.control.stop import Stop
 from livefleet.kernel import BadInput
 from livefleet.spec import Fleet, RolloutSettings, load_fleet
 from livefleet.spec.rollout import parse_share
 
 __all__ = ["command"]
+
+_ASKED = (
+    "stopping: nothing new is begun, what is being changed has 45 s to come to its end, and hosts that were only"
+    " drained serve again. Once more to leave at once."
+)
+_LEFT = (
+    "left at once: hosts may be drained or in the middle of their change. `livefleet rollout --resume` goes on,"
+    " `--forget` takes them into service as they are. Locks on hosts end by themselves within 10 minutes."
+)
 
 
 def _share(text: str) -> int | str:
@@ -79,6 +91,9 @@ def command(
     is drained, changed, looked at, taken into service and tried by a paid job; one that fails goes back to what it ran
     before, and nobody follows. Options stand above the spec's `rollout:`.
 
+    Ctrl-C (or SIGTERM) ends it in order: nothing new is begun, hosts that were only drained serve again, and it is said
+    which ones are in the middle of their change; a second one leaves at once. --resume goes on after either.
+
     Exit code 0 done, 1 some host failed or was not begun, 2 bad input, 3 another operator is at work or no host was
     reached.
     """
@@ -100,9 +115,9 @@ def command(
     settings = RolloutSettings.model_validate(fleet.spec.rollout.model_dump() | given)
     request = RolloutRequest(settings, hosts, parallel, keep_failed=keep_failed)
     progress = RolloutProgress(console(stderr=True))
-    session = RolloutSession(
-        fleet, find_checkout(Path.cwd()), operator_name(), progress.watcher(), _smoke_for(fleet, progress)
-    )
+    interrupt = Interrupt(asked=_ASKED, left=_LEFT)
+    smoke_for = _smoke_for(fleet, progress, interrupt.stop)
+    session = RolloutSession(fleet, find_checkout(Path.cwd()), operator_name(), progress.watcher(), smoke_for)
     if history:
         print_history(read_deeds(session.journal), as_json=as_json)
         return
@@ -115,9 +130,17 @@ def command(
             record = session.plan(request)
             print_plan(record, as_json=as_json)
         else:
-            record = _roll(session, request, fleet, cut_off, progress, resume=resume, yes=yes, by_force=break_lock)
+            how = _How(resume=resume, yes=yes, by_force=break_lock)
+            record = _roll(session, request, fleet, cut_off, progress, interrupt, how)
             print_result(record, as_json=as_json)
     ctx.exit(exit_code_of(record, dry=dry))
+
+
+@dataclass(frozen=True, slots=True)
+class _How:
+    resume: bool
+    yes: bool
+    by_force: bool
 
 
 def _roll(
@@ -126,21 +149,19 @@ def _roll(
     fleet: Fleet,
     cut_off: RolloutRecord | None,
     progress: RolloutProgress,
-    *,
-    resume: bool,
-    yes: bool,
-    by_force: bool,
+    interrupt: Interrupt,
+    how: _How,
 ) -> RolloutRecord:
-    if resume and cut_off is None:
+    if how.resume and cut_off is None:
         raise BadInput("there is no rollout of this fleet to resume from this machine")
-    if not resume and cut_off is not None:
+    if not how.resume and cut_off is not None:
         raise BadInput(
             f"rollout {cut_off.id} was cut off before its end: --resume goes on with it, --forget ends it where it is"
         )
     names = tuple(cut_off.hosts) if cut_off else (request.hosts or fleet.hosts)
     known = [name for name in names if name in fleet.hosts]
     token = cut_off.token if cut_off else RolloutSession.new_token()
-    with session.locked(known, token, by_force=by_force) as locks:
+    with interrupt, session.locked(known, token, by_force=how.by_force) as locks:
         if cut_off is not None:
             session.resumable(cut_off, request)
             record = cut_off
@@ -149,10 +170,11 @@ def _roll(
         if not record.batches:
             return record
         progress.show_plan(record)
-        if not (yes or progress.ask()):
+        if not (how.yes or progress.ask()):
             raise BadInput("nothing was changed")
         try:
-            return session.carry_out(record, request, locks)
+            interrupt.hold()
+            return session.carry_out(record, request, locks, interrupt.stop)
         except BaseException:
             progress.say("cut off; `livefleet rollout --resume` goes on with it, `--forget` ends it where it stands")
             raise
@@ -165,11 +187,11 @@ def _forget(session: RolloutSession, cut_off: RolloutRecord | None) -> None:
     console(stderr=True).print(f"rollout {cut_off.id} is ended where it stood; its hosts serve", markup=False)
 
 
-def _smoke_for(fleet: Fleet, progress: RolloutProgress) -> Callable[[Sequence[str]], Smoke | None]:
+def _smoke_for(fleet: Fleet, progress: RolloutProgress, stop: Stop) -> Callable[[Sequence[str]], Smoke | None]:
     def smoke_for(hosts: Sequence[str]) -> Smoke | None:
-        if fleet.spec.smoke.key is None and any(fleet.node(name).network.on_chain for name in hosts):
-            progress.say("no `smoke.key` is declared: hosts are looked at, and do no paid job")
+        if why := why_not_paid(fleet, hosts):
+            progress.say(f"{why}: hosts are looked at, and do no paid job")
             return None
-        return smoke_of(fleet, hosts=hosts)
+        return smoke_of(fleet, hosts=hosts, stop=stop)
 
     return smoke_for

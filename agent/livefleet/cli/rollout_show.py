@@ -22,6 +22,14 @@ __all__ = ["RolloutProgress", "exit_code_of", "print_deeds", "print_history", "p
 _STYLE = {Phase.DONE: "green", Phase.UNCHANGED: "green", Phase.WAITING: "default", Phase.LATER: "yellow"}
 
 
+_LEFT_AS = {
+    Phase.EMPTYING: "drained still, and unchanged",
+    Phase.CHANGING: "in the middle of their change, and drained where they restart",
+    Phase.PROVING: "changed and in service, not proven",
+    Phase.GOING_BACK: "did not prove themselves, and have not gone back",
+}
+
+
 class RolloutProgress:
     """One line for each host that stands otherwise; on a terminal a status line says how many are done."""
 
@@ -131,6 +139,8 @@ def print_result(record: RolloutRecord, *, as_json: bool) -> None:
         out.print(
             f"may still be drained: {', '.join(left)}; `livefleet drain --host HOST --off` once it serves", markup=False
         )
+    for line in _interrupted_lines(record):
+        out.print(line, markup=False)
     if record.ended == "stopped":
         out.print("stopped after the first batch with a bad host; put that right and roll out again", markup=False)
 
@@ -165,6 +175,19 @@ def _plan_lines(record: RolloutRecord) -> list[str]:
     unchanged = len(record.in_phase(Phase.UNCHANGED))
     lines.append(f"{sum(len(batch.hosts) for batch in record.batches)} to change, {unchanged} as declared")
     return lines
+
+
+def _interrupted_lines(record: RolloutRecord) -> list[str]:
+    """Of a rollout that was asked to stop: what every host was left as, and how to go on."""
+    if record.ended or not record.batches:
+        return []
+    lines = []
+    for phase, told in _LEFT_AS.items():
+        if names := record.in_phase(phase):
+            lines.append(f"{told}: {', '.join(names)}")
+    if emptied := record.in_phase(Phase.EMPTYING):
+        lines.append(f"to serve again as they are: {'; '.join(f'`livefleet drain --host {n} --off`' for n in emptied)}")
+    return [*lines, "interrupted: `livefleet rollout --resume` goes on, `--forget` ends it where it stands"]
 
 
 def _document(record: RolloutRecord) -> dict[str, Any]:

@@ -3,33 +3,34 @@
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from livefleet.cli.duration import duration
 from livefleet.cli.output import console, print_json
+from livefleet.cli.smoke_show import print_smoke, smoke_document, smoke_line
 from livefleet.kernel import BadInput
 
 if TYPE_CHECKING:
-    from livefleet.control import FleetSmoke, Smoke, SmokeJob, SmokeResult
+    from livefleet.control import FleetSmoke, Smoke
+    from livefleet.control.stop import Stop
     from livefleet.spec import Fleet
 
 __all__ = ["command", "smoke_of"]
 
 
-def smoke_of(fleet: "Fleet", *, hosts: Sequence[str] = (), only: Sequence[str] = ()) -> "Smoke":
+def smoke_of(
+    fleet: "Fleet", *, hosts: Sequence[str] = (), only: Sequence[str] = (), stop: "Stop | None" = None
+) -> "Smoke":
     """What tries one host at a time, for whoever changes hosts and wants to see them earn afterwards.
 
-    `hosts`: which it will be asked about, all unless given. Raises BadInput where the paying key is missing or wrong,
-    so that this is known before anything was changed.
+    `hosts`: which it will be asked about, all unless given. `stop`: cuts jobs off once it is asked for. Raises BadInput
+    where the paying key is missing or wrong, so that this is known before anything was changed.
     """
     from livefleet.cli.smoke_hosts import FleetSmoker
 
-    return FleetSmoker(fleet, hosts=hosts, only=only)
+    return FleetSmoker(fleet, hosts=hosts, only=only, stop=stop)
 
 
 @click.command("smoke")
@@ -77,9 +78,9 @@ def command(
     def a_round() -> "FleetSmoke":
         found = _round(fleet, hosts, only=only, parallel=parallel)
         if as_json:
-            print_json(_document(found))
+            print_json(smoke_document(found))
         else:
-            _print(console(), found)
+            print_smoke(console(), found)
         if textfile is not None:
             _write(textfile, found)
         return found
@@ -104,7 +105,9 @@ def _round(fleet: Path, hosts: tuple[str, ...], *, only: tuple[str, ...], parall
     names = [host for host in loaded.hosts if not hosts or host in hosts]
     smoke = smoke_of(loaded, hosts=hosts, only=only)
     out = console(stderr=True)
-    return smoke_fleet(names, smoke, on_result=lambda result: _say(out, result), parallel=parallel)
+    return smoke_fleet(
+        names, smoke, on_result=lambda result: out.print(smoke_line(result), markup=False), parallel=parallel
+    )
 
 
 def _write(textfile: Path, found: "FleetSmoke") -> None:
@@ -117,56 +120,3 @@ def _write(textfile: Path, found: "FleetSmoke") -> None:
         write_smoke_textfile(textfile, readings, at=time.time())
     except OSError as error:
         raise BadInput(f"{textfile} cannot be written: {error.strerror}") from error
-
-
-def _say(out: Console, result: "SmokeResult") -> None:
-    verdict = "passed" if result.passed else "FAILED"
-    out.print(f"{result.host}: {verdict} in {result.took_s:.1f} s: {result.text}", markup=False)
-
-
-def _print(out: Console, found: "FleetSmoke") -> None:
-    table = Table("host", "job", "verdict", "price wei/unit", "tickets", "spent wei", "seconds", box=None)
-    for host in found.hosts:
-        if not host.jobs:
-            table.add_row(host.host, "-", "[red]failed[/]", "-", "-", "-", f"{host.took_s:.1f}")
-        for job in host.jobs:
-            table.add_row(
-                host.host,
-                Text(job.what),
-                "[green]passed[/]" if job.failed_at is None else f"[red]failed at {job.failed_at.value}[/]",
-                "-" if job.price is None else f"{float(job.price):.6g}",
-                str(job.tickets),
-                f"{float(job.spent):.0f}",
-                f"{job.took_s:.1f}",
-            )
-    out.print(table)
-
-
-def _document(found: "FleetSmoke") -> dict[str, Any]:
-    return {
-        "ok": all(host.passed for host in found.hosts),
-        "hosts": [
-            {
-                "host": host.host,
-                "passed": host.passed,
-                "text": host.text,
-                "took_s": round(host.took_s, 3),
-                "jobs": [_job_document(job) for job in host.jobs],
-            }
-            for host in found.hosts
-        ],
-    }
-
-
-def _job_document(job: "SmokeJob") -> dict[str, Any]:
-    return {
-        "job": job.what,
-        "passed": job.passed,
-        "failed_at": None if job.failed_at is None else job.failed_at.value,
-        "text": job.text,
-        "advice": job.advice or None,
-        "price": None if job.price is None else str(job.price),
-        "tickets": job.tickets,
-        "spent_wei": str(job.spent),
-        "took_s": round(job.took_s, 3),
-    }

@@ -13,7 +13,8 @@ from livefleet.chain import KeyFile, LocalSigner, load_key
 from livefleet.cli.smoke_job import SmokeClip, SmokeGateway
 from livefleet.cli.smoke_worker import Counts, NotSaid, SmokeWorker
 from livefleet.control import SmokeJob, SmokeResult, SmokeStage, host_status
-from livefleet.kernel import BadInput
+from livefleet.control.stop import Stop
+from livefleet.kernel import BadInput, LivefleetError
 from livefleet.media.ladder import parse_profile
 from livefleet.spec import Fleet, NodeSpec, Role, SecretToSend
 from livefleet.wire.channel import Endpoint, parse_endpoint, service_endpoint
@@ -22,6 +23,7 @@ from livefleet.wire.gateway import PIPELINES, Payer, SpendLimits
 __all__ = ["VIDEO", "FleetSmoker"]
 
 VIDEO = "video"
+_LOOK_S = 0.2
 
 
 class FleetSmoker:
@@ -29,10 +31,13 @@ class FleetSmoker:
 
     All jobs run on one event loop, in a thread that lives as long as the process once one was asked for. The paying key
     is read at once, where one of `hosts` (all unless given) is on a chain. `only`: `video` and pipelines to try; all
-    that a host does unless given. Raises BadInput for a key, a rendition or a name that is wrong, before any job.
+    that a host does unless given. Once `stop` is asked for, jobs that are under way are cut off. Raises BadInput for a
+    key, a rendition or a name that is wrong, before any job.
     """
 
-    def __init__(self, fleet: Fleet, *, hosts: Sequence[str] = (), only: Sequence[str] = ()) -> None:
+    def __init__(
+        self, fleet: Fleet, *, hosts: Sequence[str] = (), only: Sequence[str] = (), stop: Stop | None = None
+    ) -> None:
         self._fleet = fleet
         self._settings = fleet.spec.smoke
         self._only = frozenset(only)
@@ -44,10 +49,10 @@ class FleetSmoker:
         is_paid = any(self._is_paid(node) for node in chosen)
         self._signer = _signer(fleet) if is_paid else None
         self._clip = SmokeClip(self._settings.seconds)
-        self._loop = _LoopThread()
+        self._loop = _LoopThread(stop or Stop())
 
     def __call__(self, host: str) -> SmokeResult:
-        """Try one host. Raises BadInput for an unknown one."""
+        """Try one host. Raises BadInput for an unknown one, LivefleetError when it was cut off."""
         node, started = self._fleet.node(host), time.monotonic()
         jobs = self._loop.run(self._jobs(node))
         return SmokeResult.of(host, jobs, time.monotonic() - started)
@@ -164,7 +169,8 @@ class FleetSmoker:
 class _LoopThread:
     """One event loop for callers on many threads: gRPC's own poller serves one at a time well."""
 
-    def __init__(self) -> None:
+    def __init__(self, stop: Stop) -> None:
+        self._stop = stop
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -173,7 +179,16 @@ class _LoopThread:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="smoke-jobs", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(doing, self._loop).result()
+        job = asyncio.run_coroutine_threadsafe(doing, self._loop)
+        while True:
+            try:
+                return job.result(_LOOK_S)
+            except TimeoutError:
+                if job.done():
+                    raise
+            if self._stop.is_asked:
+                job.cancel()
+                raise LivefleetError("the job was cut off on request")
 
 
 def _counts(fleet: Fleet, host: str) -> Counts:

@@ -8,17 +8,21 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
 from typing import IO
 
-from livefleet.control.events import BadInputEvent, Event, Waiting, parse_event
+from livefleet.control.events import BadInputEvent, Event, Planned, StepStarted, Waiting, parse_event
+from livefleet.control.stop import Stop
 from livefleet.control.summary import Summary, summarize
 from livefleet.kernel import BadInput, ExitCode, LivefleetError
 from livefleet.spec import is_fleet_folder, own_fleet_folder
 from livefleet.spec.secret_command import TERMINAL, own_terminal
 
-__all__ = ["ApplyOptions", "apply", "find_checkout"]
+__all__ = ["ApplyCutOff", "ApplyOptions", "apply", "find_checkout"]
 
 _STOP_GRACE_S = 30
+_LOOK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,14 @@ class ApplyOptions:
     plan: Path | None = None  # a file of `save_plan`: hosts that are no longer as in it are refused
 
 
+class ApplyCutOff(LivefleetError):
+    """It was asked to stop, and its time was over; `begun`: hosts where something had been changed, or was being."""
+
+    def __init__(self, begun: frozenset[str]) -> None:
+        super().__init__("the deploy was cut off on request")
+        self.begun = begun
+
+
 def apply(
     spec: Path,
     options: ApplyOptions,
@@ -44,6 +56,8 @@ def apply(
     on_event: Callable[[Event], None],
     confirm: Callable[[], bool] | None = None,
     checkout: Path | None = None,
+    stop: Stop | None = None,
+    stop_grace_s: float = 45.0,
 ) -> Summary:
     """Bring the hosts to what `spec` declares.
 
@@ -53,8 +67,11 @@ def apply(
         on_event: called with each event as it comes.
         confirm: asked once everything is planned, before the first change. None: go on without asking.
         checkout: folder that holds `deploys/` and `inventory/`. None: found by `find_checkout`.
+        stop: once asked for, the run is cut off unless it ends in time.
+        stop_grace_s: seconds that it then has.
 
     Raises:
+        ApplyCutOff: because of `stop`.
         BadInput: the spec is wrong, a host is unknown, or there is no checkout.
         LivefleetError: the run itself broke; the message ends with what it printed.
     """
@@ -65,6 +82,7 @@ def apply(
     with (
         tempfile.TemporaryFile("w+") as log,
         _running(_command(options, ask=confirm is not None), spec, folder, log, options.lock) as run,
+        _stoppable(run, stop, stop_grace_s),
     ):
         assert run.stdout is not None
         assert run.stdin is not None
@@ -83,6 +101,8 @@ def apply(
     wrong = next((event for event in events if isinstance(event, BadInputEvent)), None)
     if wrong is not None:
         raise BadInput(wrong.reason)
+    if code < 0 and stop is not None and stop.is_asked:
+        raise ApplyCutOff(_begun(events))
     summary = summarize(events)
     looked = summary.dry and code == ExitCode.DONE  # a host that would be refused is no failure of the run
     if code != summary.exit_code and not looked:  # it broke in a way that it could not tell
@@ -97,6 +117,13 @@ def find_checkout(start: Path) -> Path:
     if found is None:
         raise BadInput("this installation of livefleet has no deploys (it is a host's); run this from an operator's")
     return found
+
+
+def _begun(events: Sequence[Event]) -> frozenset[str]:
+    """Hosts of which a step that changes something was started."""
+    planned = {event.host: event.changes for event in events if isinstance(event, Planned)}
+    steps = (event for event in events if isinstance(event, StepStarted))
+    return frozenset(event.host for event in steps if event.step in planned.get(event.host, ()))
 
 
 def _command(options: ApplyOptions, *, ask: bool) -> list[str]:
@@ -145,3 +172,26 @@ def _running(
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+@contextmanager
+def _stoppable(process: subprocess.Popen[str], stop: Stop | None, grace_s: float) -> Iterator[None]:
+    if stop is None:
+        yield
+        return
+    ended = Flag()
+
+    def watch() -> None:
+        while not stop.wait(_LOOK_S):
+            if ended.is_set():
+                return
+        if not ended.wait(grace_s):
+            process.terminate()
+
+    thread = Thread(target=watch, name="apply-stop", daemon=True)
+    thread.start()
+    try:
+        with stop.ending(process.terminate):
+            yield
+    finally:
+        ended.set()

@@ -9,6 +9,7 @@ from threading import Lock
 
 from livefleet.control.remote import run_on_host
 from livefleet.control.status import host_status
+from livefleet.control.stop import Stop
 from livefleet.kernel import BadInput, ExitCode, OutsideWorld
 from livefleet.spec import DEFAULT_DEADLINE_S, DrainReport, Fleet, NodeSpec
 
@@ -80,11 +81,13 @@ def drain_fleet(
     parallel: int = 16,
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
+    stop: Stop | None = None,
 ) -> FleetDrain:
     """Ask the named hosts, or all, `parallel` at a time; what fails with one is that host's alone.
 
-    `on_change` hears of each host whenever it stands differently, from one thread at a time. Raises BadInput for an
-    unknown host, and nobody has been asked.
+    `on_change` hears of each host whenever it stands differently, from one thread at a time. Once `stop` is asked for,
+    hosts are watched no longer; what they were asked stands. Raises BadInput for an unknown host, and nobody has been
+    asked.
     """
     for name in hosts:
         fleet.node(name)
@@ -97,7 +100,7 @@ def drain_fleet(
         return state
 
     def one(name: str) -> HostDrain:
-        return _Host(fleet, name, request, tell, now, sleep).run()
+        return _Host(fleet, name, request, tell, now, sleep if stop is None else stop.sleep, stop).run()
 
     with ThreadPoolExecutor(max_workers=parallel, thread_name_prefix="drain") as pool:
         return FleetDrain(tuple(pool.map(one, names)))
@@ -124,6 +127,7 @@ class _Host:
         tell: Callable[[HostDrain], HostDrain],
         now: Callable[[], float],
         sleep: Callable[[float], None],
+        stop: Stop | None,
     ) -> None:
         self._fleet = fleet
         self._name = name
@@ -131,6 +135,7 @@ class _Host:
         self._tell = tell
         self._now = now
         self._sleep = sleep
+        self._stop = stop
 
     def run(self) -> HostDrain:
         """Ask, and watch where that is wanted."""
@@ -160,6 +165,8 @@ class _Host:
             elif self._now() > silent_until:
                 text = f"{status.error}; the request stands"
                 return self._tell(HostDrain(self._name, DrainOutcome.FAILED, last.report, text))
+            if self._stop is not None and self._stop.is_asked:
+                return last
             if self._now() > until:
                 return self._tell(HostDrain(self._name, DrainOutcome.NOT_IN_TIME, last.report, last.text))
             self._sleep(_LOOK_S)

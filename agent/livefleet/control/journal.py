@@ -17,9 +17,19 @@ from livefleet.control.remote import run_on_host
 from livefleet.kernel import BadInput, LivefleetError
 from livefleet.spec import Fleet
 
-__all__ = ["Deed", "HostJournal", "append_deed", "fetch_journals", "operator_name", "read_deeds", "state_folder"]
+__all__ = [
+    "Deed",
+    "HostJournal",
+    "append_deed",
+    "fetch_journals",
+    "note_on_host",
+    "operator_name",
+    "read_deeds",
+    "state_folder",
+]
 
 _TIMEOUT_S = 60.0
+_NOTE = 'umask 077; printf "%s\\n" "$2" >>"$1" && sync "$1" || exit 1'
 
 
 class Deed(BaseModel):
@@ -29,7 +39,7 @@ class Deed(BaseModel):
 
     at: float  # unix seconds
     who: str
-    action: str  # `apply`, `rollback`, `rollout ID`, `break lock`
+    action: str  # `apply`, `rollback`, `smoke`, `rollout ID`, `break lock`
     outcome: str
     host: str = ""
     before: str = ""  # release
@@ -82,6 +92,14 @@ def read_deeds(path: Path) -> tuple[Deed, ...]:
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
     return _parsed(text)
+
+
+def note_on_host(fleet: Fleet, name: str, deed: Deed) -> None:
+    """One more line in a host's own journal, on its disk before this returns. Raises LivefleetError."""
+    folder = str(fleet.node(name).paths.state)
+    line = json.dumps(deed.model_dump(exclude_defaults=True, exclude={"host"}))
+    command = ["sh", "-c", _NOTE, "journal", f"{folder}/journal.jsonl", line]
+    run_on_host(fleet.host(name), command, timeout_s=_TIMEOUT_S)
 
 
 def fetch_journals(fleet: Fleet, hosts: Sequence[str], *, parallel: int = 16) -> tuple[HostJournal, ...]:

@@ -1,16 +1,17 @@
 """Whether a host earns: what a paid job that was done on it says."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from threading import Lock
 
 from livefleet.kernel import ExitCode, LivefleetError
+from livefleet.spec import Fleet
 
-__all__ = ["FleetSmoke", "Smoke", "SmokeJob", "SmokeResult", "SmokeStage", "smoke_fleet"]
+__all__ = ["FleetSmoke", "Smoke", "SmokeJob", "SmokeResult", "SmokeStage", "smoke_fleet", "why_not_paid"]
 
 
 class SmokeStage(StrEnum):
@@ -71,6 +72,7 @@ class FleetSmoke:
     """All hosts that were tried, in the order asked."""
 
     hosts: tuple[SmokeResult, ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)  # host that was not tried: why
 
     @property
     def exit_code(self) -> ExitCode:
@@ -79,6 +81,13 @@ class FleetSmoke:
         if not bad:
             return ExitCode.DONE
         return ExitCode.OUTSIDE_SAID_NO if len(bad) == len(self.hosts) else ExitCode.PARTLY_FAILED
+
+
+def why_not_paid(fleet: Fleet, hosts: Sequence[str]) -> str:
+    """Why no paid job can be tried of these hosts; empty: it can, or nothing is paid off chain."""
+    if fleet.spec.smoke.key is None and any(fleet.node(name).network.on_chain for name in hosts):
+        return "no `smoke.key` is declared"
+    return ""
 
 
 def smoke_fleet(

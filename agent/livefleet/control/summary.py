@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from livefleet.control.events import AgentTold, Begin, Decided, Done, End, Event, Failed, Note, Planned
+from livefleet.control.smoke import FleetSmoke
 from livefleet.kernel import ExitCode
 
 __all__ = ["HostResult", "Outcome", "Summary", "advice", "summarize"]
@@ -40,11 +41,13 @@ class Summary:
     hosts: tuple[HostResult, ...]
     dry: bool = False
     complete: bool = True  # the run reached its end
+    smoke: FleetSmoke | None = None  # paid jobs that were tried afterwards; None: none was to be
 
     @property
     def exit_code(self) -> ExitCode:
-        """0 when every host is as declared (or planned), 1 otherwise."""
+        """0 when every host is as declared (or planned) and earns where that was tried, 1 otherwise."""
         failed = any(result.outcome is Outcome.FAILED for result in self.hosts)
+        failed = failed or (self.smoke is not None and not all(result.passed for result in self.smoke.hosts))
         return ExitCode.PARTLY_FAILED if failed or not self.complete else ExitCode.DONE
 
 

@@ -19,6 +19,11 @@ class SmokeSettings(SpecModel):
     """Name (under `keys`) of the paying gateway account: one of its own, with a deposit and a reserve in the
     TicketBroker, whose file stays on this machine. None: only hosts off chain can be tried."""
 
+    after_apply: bool | None = None
+    """Whether `livefleet apply` tries the orchestrators and workers that it changed. None: where `key` is declared;
+    true also where nothing is paid, off chain. Its `--smoke` and `--no-smoke` stand above this; a rollout goes by
+    `rollout.smoke`."""
+
     max_price: WeiAmount = 0
     """Wei a pixel of video above which nothing is paid, and the host fails; hosts ask a little more than is declared,
     for redeeming. 0: none."""

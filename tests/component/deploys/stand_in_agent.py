@@ -12,7 +12,7 @@ import click
 
 from livefleet import __version__
 from livefleet.kernel.systemd import notify
-from livefleet.spec import DrainOrder, DrainOrders, load_node, node_digest, save_drain
+from livefleet.spec import DrainOrder, DrainOrders, load_drain, load_node, node_digest, save_drain
 
 
 @click.group()
@@ -23,7 +23,7 @@ def command() -> None:
 @command.command()
 @click.argument("node", type=click.Path(path_type=Path))
 def run(node: Path) -> None:
-    """Answer until SIGTERM; not ready while a file `not-ready` is in the state folder."""
+    """Answer until SIGTERM; not ready while `not-ready` is in the state folder, and not empty while `busy` is."""
     spec = load_node(node)
     for secret in spec.secrets.values():
         spec.paths.resolve(secret).read_bytes()
@@ -53,6 +53,7 @@ def run(node: Path) -> None:
                 "digest": node_digest(spec),
                 "ready": ready,
                 "conditions": [condition],
+                "drain": _drain_report(spec.paths.state),
             }
             body = json.dumps(known[self.path]).encode()
             self.send_response(200 if ready or self.path == "/status" else 503)
@@ -76,9 +77,20 @@ def run(node: Path) -> None:
 @click.option("--deadline")
 @click.option("--reason")
 @click.option("--wait", is_flag=True)
-def drain(node: Path, deadline: str, reason: str, wait: bool) -> None:
-    """Note the request as the agent's own command does, and that it was made."""
+@click.option("--json", "as_json", is_flag=True)
+@click.option("--off", is_flag=True)
+def drain(node: Path, deadline: str, reason: str, wait: bool, as_json: bool, off: bool) -> None:
+    """Note the request as the agent's own command does, and that it was made.
+
+    Taking it back hangs while a file `hangs` is in the state folder, and comes to nothing then.
+    """
     state = load_node(node).paths.state
+    if off:
+        if (state / "hangs").exists():
+            _until_away(state / "hangs")
+            sys.exit(1)
+        save_drain(state, DrainOrders())
+        return
     save_drain(state, DrainOrders(node=DrainOrder(since=time.time(), deadline_s=float(deadline), reason=reason)))
     with (state / "drains").open("a") as file:
         file.write(f"{reason}\n")
@@ -89,6 +101,22 @@ def drain(node: Path, deadline: str, reason: str, wait: bool) -> None:
 def reload(node: Path) -> None:
     """Ask the running one to read its settings anew, which it does when it is next asked for something."""
     (load_node(node).paths.state / "reload").touch()
+
+
+def _until_away(path: Path) -> None:
+    for _ in range(600):
+        if not path.exists():
+            return
+        time.sleep(0.1)
+
+
+def _drain_report(state: Path) -> dict[str, object]:
+    order = load_drain(state).node
+    if order is None:
+        return {}
+    stands = "draining" if (state / "busy").exists() else "drained"
+    scope = {"state": stands, "reason": order.reason, "since": order.since, "deadline_in_s": 60}
+    return {"state": stands, "scopes": [{**scope, "sessions": 1, "segments": 0}]}
 
 
 def _keep_watchdog_quiet() -> None:

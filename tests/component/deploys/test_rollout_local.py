@@ -1,11 +1,14 @@
 """A rollout over two nodes of this machine, with a stand-in for the agent: proven, back, cut off, resumed, locked."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +46,7 @@ class Site:
                 "role": "worker",
                 "worker": {"orchestrator": "127.0.0.1:1", "secret": "join"},
                 "monitoring": {"admin_listen": f"127.0.0.1:{port}", "log_level": log_level},
-                "service": {"stop_timeout_s": 5},
+                "service": {"stop_timeout_s": 5 if log_level == "INFO" else 6},  # which is not taken over live
             }
             for name, port in self.ports.items()
         }
@@ -72,6 +75,20 @@ class Site:
         assert done.returncode == 0, done.stderr
         told: dict[str, Any] = json.loads(done.stdout)
         return told
+
+    @contextmanager
+    def started(self, *words: str) -> "Iterator[tuple[subprocess.Popen[str], Path]]":
+        """A rollout that runs, and what it says on stderr."""
+        said = self.folder / "said.txt"
+        program = str(Path(sys.executable).with_name("livefleet"))
+        command = [program, "rollout", "--fleet", str(self.spec), "--yes", "--json", "--no-smoke", *words]
+        with said.open("w") as file, subprocess.Popen(
+            command, cwd=self.checkout, stdout=subprocess.PIPE, stderr=file, text=True
+        ) as process:  # fmt: skip
+            try:
+                yield process, said
+            finally:
+                process.kill()
 
     def level(self, host: str) -> str:
         text = (self.folder / host / "etc/livefleet/node.yaml").read_text()
@@ -123,6 +140,38 @@ def test_rollout__host_does_not_earn__goes_back_to_what_it_ran_and_nobody_follow
     assert again.hosts[0].outcome is Outcome.UNCHANGED  # back already
 
 
+def test_rollout__killed_by_a_second_signal__leaves_at_once_and_the_next_one_takes_hosts_into_service_when_asked(
+    site: Site,
+) -> None:
+    state = site.folder / "one/var/lib/livefleet"
+    (state / "busy").touch()
+    (state / "hangs").touch()
+    with site.started("--drain", "10m") as (process, said):
+        _until(lambda: "one  draining" in said.read_text(), said)
+        process.send_signal(signal.SIGTERM)
+        _until(lambda: "stopping: " in said.read_text(), said)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+        assert "`livefleet rollout --resume` goes on" in said.read_text()
+    assert (state / "drain.json").exists()
+    (state / "hangs").unlink()
+    with site.started("--resume", "--drain", "10m") as (process, said):
+        _until(lambda: "one  draining" in said.read_text(), said)
+        process.send_signal(signal.SIGINT)
+        told = json.loads(process.communicate(timeout=120)[0])
+        assert process.returncode == ExitCode.PARTLY_FAILED, said.read_text()
+    assert told["ended"] is None
+    assert told["hosts"]["one"] == {"outcome": "not begun", "text": "put back into service", "restarts": True}
+    assert not (state / "drain.json").exists()
+    assert not (site.folder / "one/opt/livefleet/operator.lock").exists()
+    assert site.level("one") == "INFO"
+    written = [json.loads(line) for line in site.session().journal.read_text().splitlines()][-2:]
+    assert [(deed.get("host", ""), deed["outcome"], deed.get("text", "")) for deed in written] == [
+        ("one", "not begun", "put back into service"), ("", "interrupted", ""),
+    ]  # fmt: skip
+    (state / "busy").unlink()
+
+
 def test_rollout__cut_off__is_resumed_where_it_was_and_no_apply_crosses_it(site: Site) -> None:
     site.earns_nothing = set()
 
@@ -154,6 +203,13 @@ def test_rollout__cut_off__is_resumed_where_it_was_and_no_apply_crosses_it(site:
     assert phases(record) == {"one": Phase.DONE, "two": Phase.DONE}
     assert (site.level("one"), site.level("two")) == ("DEBUG", "DEBUG")
     assert site.session().unfinished() is None
+
+
+def _until(holds: Callable[[], bool], said: Path, *, within_s: float = 180) -> None:
+    until = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < until, said.read_text()
+        time.sleep(0.1)
 
 
 def _free_port() -> int:

@@ -94,6 +94,25 @@ def test_result__for_machines__has_every_host(capsys):
     }  # fmt: skip
 
 
+def test_result__interrupted__says_what_every_host_was_left_as_and_how_to_go_on(capsys):
+    record = a_plan(5)
+    left = (Phase.DONE, Phase.EMPTYING, Phase.CHANGING, Phase.PROVING, Phase.GOING_BACK)
+    for host, phase in zip(record.hosts.values(), left, strict=True):
+        host.phase = phase
+    print_result(record, as_json=False)
+    said = capsys.readouterr().out
+    for line in (
+        "drained still, and unchanged: w1",
+        "in the middle of their change, and drained where they restart: w2",
+        "changed and in service, not proven: w3",
+        "did not prove themselves, and have not gone back: w4",
+        "to serve again as they are: `livefleet drain --host w1 --off`",
+        "interrupted: `livefleet rollout --resume` goes on, `--forget` ends it where it stands",
+    ):
+        assert line in said
+    assert exit_code_of(record, dry=False) is ExitCode.PARTLY_FAILED
+
+
 @pytest.mark.parametrize(
     ("phases", "dry", "code"),
     [

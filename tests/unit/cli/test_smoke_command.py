@@ -1,12 +1,16 @@
 """`livefleet smoke`: what is wrong before anybody is asked, and whom a worker is tried through."""
 
+import asyncio
+import threading
+
 import pytest
 from click.testing import CliRunner
 
 from livefleet.cli import main
 from livefleet.cli.smoke import smoke_of
 from livefleet.cli.smoke_hosts import FleetSmoker
-from livefleet.kernel import BadInput
+from livefleet.control.stop import Stop
+from livefleet.kernel import BadInput, LivefleetError
 from tests.builders.spec import a_fleet
 
 pytestmark = pytest.mark.unit
@@ -88,3 +92,23 @@ def test_worker__is_tried_through_the_orchestrator_that_it_joins(tmp_path, door)
 def test_worker_of_somebody_elses_orchestrator__is_tried_there(tmp_path):
     fleet = the_fleet(tmp_path, door="pool.example.org:8935")
     assert FleetSmoker(fleet).orchestrator_of(fleet.node("gpu")) is None
+
+
+def test_asked_to_stop__a_job_that_is_under_way_is_cut_off(tmp_path, monkeypatch):
+    stop, ends = Stop(), []
+
+    async def endless(_smoker, node):
+        stop.ask()
+        try:
+            await asyncio.sleep(300)
+        finally:
+            ends.append(node.name)
+
+    monkeypatch.setattr(FleetSmoker, "_jobs", endless)
+    with pytest.raises(LivefleetError, match="cut off on request"):
+        smoke_of(the_fleet(tmp_path), stop=stop)("orch")
+    for _ in range(100):
+        if ends:
+            break
+        threading.Event().wait(0.05)
+    assert ends == ["orch"]  # it was ended, and not only left

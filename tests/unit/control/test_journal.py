@@ -2,8 +2,8 @@
 
 import pytest
 
-from livefleet.control.journal import Deed, append_deed, operator_name, read_deeds, state_folder
-from livefleet.kernel import BadInput
+from livefleet.control.journal import Deed, append_deed, note_on_host, operator_name, read_deeds, state_folder
+from livefleet.kernel import BadInput, OutsideWorld
 from livefleet.spec import load_fleet
 
 pytestmark = pytest.mark.unit
@@ -51,3 +51,19 @@ def test_state_folder__two_fleet_files_of_one_name__are_apart(tmp_path):
         folders.append(state_folder(load_fleet(file), {"XDG_STATE_HOME": str(tmp_path)}))
     assert folders[0] != folders[1]
     assert all(folder.parent == tmp_path / "livefleet" for folder in folders)
+
+
+def test_host_journal__noted_from_here__is_one_more_line_as_it_was_written(tmp_path):
+    file = tmp_path / "fleet.yaml"
+    host = f'{{address: "@local", root: {tmp_path}, role: monitor}}'
+    file.write_text(f"name: f\nnetwork: {{name: offchain}}\nhosts: {{m: {host}}}\n")
+    fleet = load_fleet(file)
+    path = fleet.node("m").paths.state / "journal.jsonl"
+    with pytest.raises(OutsideWorld):
+        note_on_host(fleet, "m", a_deed())
+    path.parent.mkdir(parents=True)
+    text = 'it\'s "that" $(id) `id` \\n %s'
+    note_on_host(fleet, "m", a_deed(host="m"))
+    note_on_host(fleet, "m", a_deed(text=text))
+    assert read_deeds(path) == (a_deed(), a_deed(text=text))
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -1,7 +1,8 @@
 """A change that goes over the fleet in batches: planned, proven, taken back where it fails, resumed after a cut."""
 
+from livefleet.control.proof import Verdict
 from livefleet.control.rollout.batches import Batch, BatchPlan, plan_batches
-from livefleet.control.rollout.conduct import Change, Changed, HostWork, Verdict, conduct
+from livefleet.control.rollout.conduct import Change, Changed, HostWork, conduct
 from livefleet.control.rollout.order import Member, members_of
 from livefleet.control.rollout.record import BatchRecord, HostRecord, Phase, RolloutRecord, load_record, save_record
 from livefleet.control.rollout.session import RolloutRequest, RolloutSession, Watcher

@@ -1,13 +1,12 @@
 """A rollout as it stands, written to the operator's disk after each step: what resuming begins from."""
 
-import contextlib
-import os
 from enum import StrEnum
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from livefleet.kernel import BadInput
+from livefleet.kernel.durable_file import write_durably
 
 __all__ = ["BatchRecord", "HostRecord", "Phase", "RolloutRecord", "load_record", "save_record"]
 
@@ -50,6 +49,7 @@ class HostRecord(_Record):
     wanted: str = ""  # what it is to run: its specification's digest and the release
     restarts: bool = True  # its agent is restarted, so it is emptied before
     kept_empty: bool = False  # somebody else had emptied it before, and wants it so
+    begun: bool = False  # its change may have been begun: what is found as declared then is to be proven all the same
 
 
 class BatchRecord(_Record):
@@ -91,22 +91,8 @@ def load_record(path: Path) -> RolloutRecord | None:
 
 def save_record(path: Path, record: RolloutRecord) -> None:
     """Durably, in place of the one before. Raises BadInput where that cannot be written."""
-    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with new.open("w") as file:
-            os.fchmod(file.fileno(), 0o600)
-            file.write(record.model_dump_json(indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        new.replace(path)
-        handle = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        write_durably(path, (record.model_dump_json(indent=1) + "\n").encode())
     except OSError as error:
         raise BadInput(f"{path}: cannot be written: {error.strerror}; nothing goes on without it") from error
-    finally:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from livefleet.control.rollout.record import (
 from livefleet.control.rollout.survey import Survey, survey
 from livefleet.control.rollout.work import FleetWork, WorkSettings
 from livefleet.control.smoke import Smoke
+from livefleet.control.stop import Stop
 from livefleet.kernel import BadInput, OutsideWorld
 from livefleet.spec import Fleet, RolloutSettings
 
@@ -117,8 +118,14 @@ class RolloutSession:
         finally:
             locks.release(hosts)
 
-    def carry_out(self, record: RolloutRecord, request: RolloutRequest, locks: HostLocks) -> RolloutRecord:
-        """From where the record stands to the end; a cut leaves on the disk how far it came."""
+    def carry_out(
+        self, record: RolloutRecord, request: RolloutRequest, locks: HostLocks, stop: Stop | None = None
+    ) -> RolloutRecord:
+        """From where the record stands to the end; a cut leaves on the disk how far it came.
+
+        Once `stop` is asked for, hosts that were only emptied serve again, and the record comes back without an end.
+        """
+        stop = stop or Stop()
         pending = [name for name, host in record.hosts.items() if not host.phase.is_last]
         smoke = self._smoke_for(pending) if request.settings.smoke and pending else None
         settings = WorkSettings(
@@ -132,12 +139,20 @@ class RolloutSession:
             smoke,
             on_event=self._watcher.on_event,
             on_drain=self._watcher.on_drain,
-            sleep=time.sleep,
+            stop=stop,
         )
         self._save(record)
         self._note(record, "begun")
-        conduct(record, work, save=self._save, tell=self._told(record), back=not request.keep_failed)
-        self._note(record, record.ended)
+        conduct(
+            record,
+            work,
+            save=self._save,
+            tell=self._told(record),
+            back=not request.keep_failed,
+            sleep=stop.sleep,
+            stop=lambda: stop.is_asked,
+        )
+        self._note(record, record.ended or "interrupted")
         return record
 
     def resumable(self, record: RolloutRecord, request: RolloutRequest) -> None:
@@ -178,7 +193,8 @@ class RolloutSession:
 
     def _told(self, record: RolloutRecord) -> Callable[[str, HostRecord], None]:
         def tell(name: str, host: HostRecord) -> None:
-            if host.phase.is_last or host.phase in (Phase.CHANGING, Phase.GOING_BACK):
+            is_put_back = host.phase is Phase.WAITING
+            if host.phase.is_last or is_put_back or host.phase in (Phase.CHANGING, Phase.GOING_BACK):
                 self._note(record, host.phase.value, name, host)
             self._watcher.on_host(name, host)
 

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from livefleet.control.apply import ApplyOptions, apply
-from livefleet.control.drain import DrainRequest, HostDrain, drain_fleet
+from livefleet.control.apply import ApplyCutOff, ApplyOptions, apply
+from livefleet.control.drain import DrainOutcome, DrainRequest, FleetDrain, HostDrain, drain_fleet
 from livefleet.control.events import Event
 from livefleet.control.lock import HostLocks
-from livefleet.control.rollout.conduct import Change, Changed, Verdict
-from livefleet.control.smoke import Smoke, smoke_fleet
+from livefleet.control.proof import Verdict, look_until_ready, smoke_changed
+from livefleet.control.rollout.conduct import Change, Changed
+from livefleet.control.smoke import Smoke
 from livefleet.control.status import fleet_status
+from livefleet.control.stop import Stop
 from livefleet.control.summary import HostResult, Outcome, Summary
 from livefleet.kernel import BadInput, LivefleetError
 from livefleet.spec import Fleet, Role, load_fleet, node_digest
@@ -23,7 +25,9 @@ _MEDIA: Final = (Role.ORCHESTRATOR, Role.WORKER)
 _WENT_BACK: Final = "went back to "  # how the deploy tells of it
 _NOR_THAT: Final = "does not serve either"
 _WINDOW: Final = "waiting for its window"
-_LOOKS, _LOOK_AGAIN_S = 5, 3.0
+_NOT_BEGUN: Final = Changed(Change.NOT_BEGUN)
+_IN_THE_MIDDLE: Final = "cut off in its change: what its service starts from is old or new as a whole"
+_NOT_SERVING: Final = (DrainOutcome.FAILED, DrainOutcome.WRONG_INPUT, DrainOutcome.NOT_IN_TIME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ class FleetWork:
         *,
         on_event: Callable[[Event], None],
         on_drain: Callable[[HostDrain], None],
-        sleep: Callable[[float], None],
+        stop: Stop,
     ) -> None:
         self._fleet = fleet
         self._checkout = checkout
@@ -59,7 +63,8 @@ class FleetWork:
         self._smoke = smoke
         self._on_event = on_event
         self._on_drain = on_drain
-        self._sleep = sleep
+        self._stop = stop
+        self._asked: set[str] = set()  # to be empty, since this command began
 
     def empty(self, hosts: Collection[str]) -> Collection[str]:
         """A host that does not answer has nothing to lose: apply will tell what is wrong with it."""
@@ -73,7 +78,8 @@ class FleetWork:
         ours = [name for name in reports if name not in others]
         if ours:
             reason = f"{_REASON}{self._settings.id}"
-            self._drain(ours, DrainRequest(deadline_s=self._settings.drain_s, reason=reason))
+            self._asked |= set(ours)
+            self._drain(ours, DrainRequest(deadline_s=self._settings.drain_s, reason=reason), stop=self._stop)
         return others
 
     def change(self, hosts: Collection[str]) -> Mapping[str, Changed]:
@@ -90,6 +96,8 @@ class FleetWork:
             results = self._run(options)
         except BadInput:
             raise
+        except ApplyCutOff as cut:
+            return {n: Changed(Change.CUT_OFF, _IN_THE_MIDDLE) if n in cut.begun else _NOT_BEGUN for n in hosts}
         except LivefleetError as error:
             return dict.fromkeys(hosts, Changed(Change.FAILED, str(error)))
         return {name: _changed(results.get(name), name) for name in hosts}
@@ -100,14 +108,23 @@ class FleetWork:
         if media and self._settings.drain_s:
             self._drain(media, DrainRequest(off=True, wait=False))
 
+    def put_back(self, hosts: Collection[str]) -> Collection[str]:
+        """Only what this command has emptied, and watched until each says that it serves, for a minute at most."""
+        self._locks.check()
+        asked = [name for name in hosts if name in self._asked]
+        if not asked:
+            return ()
+        found = self._drain(asked, DrainRequest(off=True))
+        return [host.host for host in found.hosts if host.outcome in _NOT_SERVING]
+
     def prove(self, hosts: Collection[str]) -> Mapping[str, Verdict]:
         """Ready with what is declared, and then a paid job where there is one to try."""
         self._locks.check()
-        found = self._looked(hosts)
+        found = look_until_ready(self._fleet, hosts, parallel=self._settings.parallel, sleep=self._stop.sleep)
         ready = [name for name, verdict in found.items() if verdict.passed]
-        if self._smoke is None or not ready:
+        if self._smoke is None or not ready or self._stop.is_asked:
             return found
-        smoked = smoke_fleet(ready, self._smoke)
+        smoked = smoke_changed(ready, self._smoke, sleep=self._stop.sleep)
         return found | {result.host: Verdict(result.passed, f"smoke job: {result.text}") for result in smoked.hosts}
 
     def restore(self, hosts: Collection[str]) -> Mapping[str, Verdict]:
@@ -115,6 +132,8 @@ class FleetWork:
         options = ApplyOptions(tuple(hosts), rollback=True, parallel=self._settings.parallel, lock=self._settings.lock)
         try:
             results = self._run(options)
+        except ApplyCutOff:
+            return {}
         except LivefleetError as error:
             return dict.fromkeys(hosts, Verdict(passed=False, text=f"and could not go back: {error}"))
         return {name: _restored(results.get(name)) for name in hosts}
@@ -130,31 +149,15 @@ class FleetWork:
                 )
 
     def _run(self, options: ApplyOptions) -> dict[str, HostResult]:
-        summary: Summary = apply(self._fleet.path, options, on_event=self._on_event, checkout=self._checkout)
+        summary: Summary = apply(
+            self._fleet.path, options, on_event=self._on_event, checkout=self._checkout, stop=self._stop
+        )
         return {result.host: result for result in summary.hosts}
 
-    def _drain(self, hosts: Collection[str], request: DrainRequest) -> None:
-        drain_fleet(self._fleet, tuple(hosts), request, on_change=self._on_drain, parallel=self._settings.parallel)
-
-    def _looked(self, hosts: Collection[str]) -> dict[str, Verdict]:
-        """Every host asked until it is ready, a few times."""
-        found: dict[str, Verdict] = {}
-        for look in range(_LOOKS):
-            left = [name for name in hosts if name not in found or not found[name].passed]
-            if not left:
-                break
-            if look:
-                self._sleep(_LOOK_AGAIN_S)
-            for host in fleet_status(self._fleet, left, parallel=self._settings.parallel).hosts:
-                pulls = self._fleet.node(host.host).pull is not None
-                if host.report is None:
-                    found[host.host] = Verdict(passed=False, text=host.error)
-                elif host.drifted and not pulls:
-                    found[host.host] = Verdict(passed=False, text="it runs another specification than the declared one")
-                else:
-                    why = "; ".join(f"{fault.name}: {fault.message}" for fault in host.faults if fault.gates_ready)
-                    found[host.host] = Verdict(host.ready, "ready" if host.ready else f"not ready: {why}")
-        return found
+    def _drain(self, hosts: Collection[str], request: DrainRequest, *, stop: Stop | None = None) -> FleetDrain:
+        return drain_fleet(
+            self._fleet, tuple(hosts), request, on_change=self._on_drain, parallel=self._settings.parallel, stop=stop
+        )
 
 
 def went_back(reason: str) -> str | None:
