@@ -123,6 +123,7 @@ DUTIES: dict[str, tuple[str, ...]] = {
         "unit/health",
         "unit/monitoring",
         "unit/roles/test_metric_names.py",
+        "unit/roles/test_own_metrics.py",
         "unit/spec/test_central_monitoring.py",
         "unit/spec/test_monitoring_settings.py",
     ),

@@ -61,6 +61,9 @@ def _order(options: argparse.Namespace) -> ImageOrder:
         authorized_keys=tuple(options.authorized_key),
         epoch=None if epoch is None else int(epoch),
         size_mib=options.size,
+        kernel=options.kernel,
+        packages=tuple(dict.fromkeys(options.package)),
+        consoles=tuple(dict.fromkeys(options.console)),
     )
 
 
@@ -82,7 +85,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--duty", action="append", default=[])
     parser.add_argument("--authorized-key", action="append", default=[], help="a public ssh key, for root")
     parser.add_argument("--epoch", type=int, help="unix seconds")
-    parser.add_argument("--size", type=int, help="MiB of an ext4")
+    parser.add_argument("--size", type=int, help="MiB of an ext4 or a disk")
+    parser.add_argument("--kernel", help="a metapackage of the suite's kernels")
+    parser.add_argument("--package", action="append", default=[], help="one of the distribution's, beside the others")
+    parser.add_argument("--console", action="append", default=[], help="of a disk's kernel; the last leads")
     return parser.parse_args()
 
 

@@ -77,16 +77,13 @@ class Base:
     os_id: str
     os_version: str
     python: str
+    boots_by: tuple[str, ...]  # packages of a disk that boots and grows by itself
+    kernels: tuple[str, ...] = ("linux-image-amd64", "linux-image-cloud-amd64")  # metapackages; the first by default
 
     @property
     def packages(self) -> tuple[str, ...]:
         """What every image has, sorted."""
         return _NEEDED
-
-    @property
-    def kernel(self) -> str:
-        """The metapackage of the kernel, for x86_64."""
-        return "linux-image-amd64"
 
     def sources(self, snapshot: str | None) -> tuple[AptSource, ...]:
         """Debian's own: of today, or as they were at the time `20260901T000000Z` by snapshot.debian.org."""
@@ -105,8 +102,8 @@ class Base:
 BASES: Final[dict[str, Base]] = {
     base.suite: base
     for base in (
-        Base("bookworm", "debian", "12", "3.11"),
-        Base("trixie", "debian", "13", "3.13"),
+        Base("bookworm", "debian", "12", "3.11", ("systemd-boot",)),
+        Base("trixie", "debian", "13", "3.13", ("systemd-boot", "systemd-repart")),
     )
 }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deploys.image.basis import Basis
+from deploys.image.boot import CONSOLES, make_bootable
 from deploys.image.chroot import Chroot, run_tool
 from deploys.image.collisions import settle_collisions
 from deploys.image.epoch import SourceState, epoch_of, look_at
@@ -26,6 +27,7 @@ from livefleet.spec import (
     MANIFEST_IN_IMAGE,
     ImageDriver,
     ImageFile,
+    ImageFormat,
     ImageManifest,
     ImageRelease,
     ImageSource,
@@ -84,12 +86,11 @@ def _fill(
     tell("release", "the agent's wheels")
     release = shop.release(resolved.extras, Platform(base.python, _MACHINE), resolved.torch)
     tell("base", f"{base.suite} from {order.sources[0].told}")
-    wanted = [*base.packages, *([base.kernel] if resolved.has_kernel else [])]
-    basis.lay(base, wanted, order.sources, [state.digest for state in states], tree.epoch, tree.root)
+    basis.lay(base, resolved.packages, order.sources, [state.digest for state in states], tree.epoch, tree.root)
     kernels = kernels_in(tree.root)
     if resolved.wish is not None:
         if not kernels:
-            raise OutsideWorld(f"{order.base.kernel} brought no kernel into /boot")
+            raise OutsideWorld("the kernel's package brought no kernel into /boot")
         tell("driver", f"NVIDIA's, {resolved.wish.told}, for kernel {', '.join(kernels)}")
         tree.perform(*driver_commands(resolved, kernels))
     tell("agent", f"release {release.id}")
@@ -104,6 +105,8 @@ def _fill(
     neutralise(tree.root)
     if problems := problems_in(tree.root):
         raise LivefleetError("the tree is not neutral; this is a fault of livefleet's:\n" + "\n".join(problems))
+    is_disk = order.format is ImageFormat.DISK
+    disk = make_bootable(tree.root, order.consoles or CONSOLES) if is_disk else None
     manifest = ImageManifest(
         profile=order.profile,
         profile_sha256=resolved.profile_sha256,
@@ -115,9 +118,10 @@ def _fill(
         sources=tuple(map(_told_source, states)),
         kernels=kernels,
         driver=driver,
+        disk=disk,
         release=_told_release(release, resolved),
         packages=found,
-        tools=_tools(),
+        tools=_tools(order.format),
         tree_sha256=tree_sha256(tree.root),
     )
     inside = tree.root / MANIFEST_IN_IMAGE.lstrip("/")
@@ -132,7 +136,15 @@ def _write(order: ImageOrder, manifest: ImageManifest, root: Path, name: str, fo
     file = f"{name}.{order.format.ending}"
     tell("image", file)
     made = folder / file
-    write_image(order.format, root, made, epoch=manifest.epoch, seed=manifest.tree_sha256, size_mib=order.size_mib)
+    write_image(
+        order.format,
+        root,
+        made,
+        epoch=manifest.epoch,
+        seed=manifest.tree_sha256,
+        size_mib=order.size_mib,
+        disk=manifest.disk,
+    )
     about = ImageFile(name=file, format=order.format, bytes=made.stat().st_size, sha256=sha256_of(made))
     manifest = manifest.model_copy(update={"file": about})
     (folder / f"{file}.json").write_text(_json(manifest))
@@ -173,10 +185,13 @@ def _json(manifest: ImageManifest) -> str:
     return json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n"
 
 
-def _tools() -> dict[str, str]:
+def _tools(image_format: ImageFormat) -> dict[str, str]:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     found = {"livefleet": __version__}
-    for tool, package in (("mmdebstrap", "mmdebstrap"), ("mke2fs", "e2fsprogs"), ("tar", "tar")):
+    tools = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "tar": "tar"}
+    if image_format is ImageFormat.DISK:
+        tools |= {"sfdisk": "fdisk", "mkfs.vfat": "dosfstools", "mcopy": "mtools"}
+    for tool, package in tools.items():
         if shutil.which("dpkg-query") is not None:
             words = ["dpkg-query", "-W", "-f", "${Version}", package]
             found[tool] = run_tool(words, f"asking for {package}'s version", environment=environment)

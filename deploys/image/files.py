@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 from deploys.image.bases import Base
 from deploys.image.order import Resolved
@@ -85,7 +85,8 @@ def _files(resolved: Resolved) -> Iterator[HostFile]:
     yield _text("/etc/hostname", f"{HOSTNAME}\n")
     yield _text("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {HOSTNAME}\n::1 localhost ip6-localhost ip6-loopback\n")
     yield _text("/etc/locale.conf", "LANG=C.UTF-8\n")
-    yield _text("/etc/fstab", _fstab(order.format))
+    if (fstab := _fstab(order.format)) is not None:
+        yield _text("/etc/fstab", fstab)
     yield _text("/etc/apt/sources.list.d/debian.sources", _sources(order.base))
     yield _text("/etc/apt/sources.list", "# See sources.list.d/debian.sources\n")
     yield HostFile("/etc/machine-id", b"uninitialized\n", 0o444, None, secret=False)
@@ -102,10 +103,17 @@ def _gpu_preset(resolved: Resolved) -> str:
     return "enable nvidia-persistenced.service\n" if resolved.wish is not None else ""
 
 
-def _fstab(image_format: ImageFormat) -> str:
-    if image_format is ImageFormat.ROOTFS_TAR:
-        return "# Whoever unpacks this knows where it lies.\n"
-    return f"LABEL={ROOT_LABEL} / ext4 errors=remount-ro,x-systemd.growfs 0 1\n"
+def _fstab(image_format: ImageFormat) -> str | None:
+    """None: a disk's names its partitions, whose identifiers come from all that is in the tree."""
+    match image_format:
+        case ImageFormat.ROOTFS_TAR:
+            return "# Whoever unpacks this knows where it lies.\n"
+        case ImageFormat.EXT4:
+            return f"LABEL={ROOT_LABEL} / ext4 errors=remount-ro,x-systemd.growfs 0 1\n"
+        case ImageFormat.DISK:
+            return None
+        case _:
+            assert_never(image_format)
 
 
 def _sources(base: Base) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,9 @@ _NAME: Final = "image"  # of the host that stands for all that will start from i
 _HARDWARE: Final = ("cards", "driver", "gpus", "service")
 """Settings that an image takes from profile and defaults; all others a host is told when it enrols."""
 
+_CONSOLE: Final = re.compile(r"(?:tty[A-Za-z]{0,5}[0-9]{1,3}|hvc[0-9])(?:,[0-9]{1,7}[noe]?[5-8]?r?)?")
+_PACKAGE: Final = re.compile(r"[a-z0-9][a-z0-9+.-]+")
+
 _STANDS_FOR: Final[Mapping[str, Any]] = {
     "worker": {"worker": {"orchestrator": "image.invalid:1", "secret": _NAME}},
     "orchestrator": {"orchestrator": {"service_uri": "https://image.invalid:8935"}},
@@ -60,6 +64,9 @@ class ImageOrder:
     authorized_keys: tuple[str, ...] = ()  # public ones that may log in as root
     epoch: int | None = None  # None: of the newest package source
     size_mib: int | None = None  # None: what is needed, and some room
+    kernel: str | None = None  # a metapackage of `base.kernels`; None: the first, where one is needed
+    packages: tuple[str, ...] = ()  # of the distribution's, beside those that every image has
+    consoles: tuple[str, ...] = ()  # of a disk's kernel, the last leads; empty: CONSOLES
 
     @property
     def profile(self) -> str:
@@ -69,7 +76,8 @@ class ImageOrder:
     @property
     def name(self) -> str:
         """Of the file, without its ending."""
-        return f"{'+'.join(self.profiles)}-{self.base.suite}-amd64"
+        kernel = (self.kernel or self.base.kernels[0]).removeprefix("linux-image-")
+        return f"{'+'.join(self.profiles)}-{self.base.suite}-{kernel}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +112,16 @@ class Resolved:
     @property
     def has_kernel(self) -> bool:
         """A tar without a driver is for machines that have a kernel: containers, network boot."""
-        return self.order.format is not ImageFormat.ROOTFS_TAR or self.wish is not None
+        order = self.order
+        return order.format is not ImageFormat.ROOTFS_TAR or self.wish is not None or order.kernel is not None
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What the distribution is asked for."""
+        order, base = self.order, self.order.base
+        boots_by = base.boots_by if order.format is ImageFormat.DISK else ()
+        kernel = (order.kernel or base.kernels[0],) if self.has_kernel else ()
+        return tuple(sorted({*base.packages, *boots_by, *kernel, *order.packages}))
 
     @property
     def profile_sha256(self) -> str:
@@ -234,8 +251,22 @@ def _unfit(resolved: Resolved) -> Iterator[str]:
             f"profile {order.profile} has no duty, so that it cannot be told what the agent needs: say --duty"
             " transcoding, --duty ai or both"
         )
+    yield from _unknown(order)
     if order.first_boot.profile not in (None, *order.profiles):
         yield f"the first boot is for profile {order.first_boot.profile}, the image for {order.profile}"
+
+
+def _unknown(order: ImageOrder) -> Iterator[str]:
+    if order.kernel is not None and order.kernel not in order.base.kernels:
+        yield f"--kernel {order.kernel}: for {order.base.suite} choose among {', '.join(order.base.kernels)}"
+    for name in order.packages:
+        if _PACKAGE.fullmatch(name) is None:
+            yield f"--package {name!r} is no name of a package: write one, as firmware-realtek"
+    for console in order.consoles:
+        if _CONSOLE.fullmatch(console) is None:
+            yield f"--console {console!r} is no console of a kernel: write one, as tty0 or ttyS0,115200"
+    if order.consoles and order.format is not ImageFormat.DISK:
+        yield f"--console is for a disk; whoever starts a {order.format} gives its kernel a command line"
 
 
 def _secrets(resolved: Resolved) -> Iterator[str]:

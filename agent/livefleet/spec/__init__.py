@@ -25,6 +25,8 @@ from livefleet.spec.gpu_health import GpuAction, GpuHealthSettings, GpuSign
 from livefleet.spec.host_safety import FirewallSettings, MachineSettings, OpenPort
 from livefleet.spec.image import (
     MANIFEST_IN_IMAGE,
+    ROOT_PARTITION,
+    ImageDisk,
     ImageDriver,
     ImageFile,
     ImageFormat,
@@ -86,6 +88,7 @@ from livefleet.spec.smoke import SmokeSettings
 from livefleet.spec.store import StoreSettings, TlsMode
 from livefleet.spec.takeover import Effect, Effects, effects, take_over
 from livefleet.spec.takeover_rules import Takeover
+from livefleet.spec.troubles import Trouble
 from livefleet.spec.unfinished import unfinished
 from livefleet.spec.weights import WeightsSettings
 
@@ -96,6 +99,7 @@ __all__ = [
     "EXTRAS",
     "MANIFEST_IN_IMAGE",
     "MODEL_ORDERS_FILE",
+    "ROOT_PARTITION",
     "AiDuty",
     "BatchMode",
     "Card",
@@ -132,6 +136,7 @@ __all__ = [
     "Grade",
     "HostLayer",
     "HostSettings",
+    "ImageDisk",
     "ImageDriver",
     "ImageFile",
     "ImageFormat",
@@ -200,6 +205,7 @@ __all__ = [
     "TicketSettings",
     "TlsMode",
     "TranscodingDuty",
+    "Trouble",
     "WeightsSettings",
     "WorkerSettings",
     "card_of",

@@ -121,6 +121,7 @@ class SeedPlaces(SpecModel):
     files: tuple[Annotated[str, StringConstraints(pattern=r"^/\S+$")], ...] = (
         "/boot/livefleet.yaml",
         "/boot/firmware/livefleet.yaml",
+        "/boot/efi/livefleet.yaml",
         "/etc/livefleet/livefleet.yaml",
     )
     """Files that are looked at."""

@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, assert_never
+from uuid import UUID
 
 from pydantic import Field, StringConstraints, ValidationError
 
@@ -11,6 +12,8 @@ from livefleet.spec.model import SpecModel
 
 __all__ = [
     "MANIFEST_IN_IMAGE",
+    "ROOT_PARTITION",
+    "ImageDisk",
     "ImageDriver",
     "ImageFile",
     "ImageFormat",
@@ -25,6 +28,9 @@ __all__ = [
 MANIFEST_IN_IMAGE: Final = "/usr/share/livefleet/image.json"
 """Where an image tells of itself."""
 
+ROOT_PARTITION: Final = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"
+"""The type that a disk's root partition has, for x86_64. Source: UAPI group, discoverable partitions."""
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 """64 hexadecimal digits."""
 
@@ -38,10 +44,21 @@ class ImageFormat(StrEnum):
     EXT4 = "ext4"
     """The root file system as an ext4 image, for a partition, or a virtual machine that is given its kernel."""
 
+    DISK = "disk"
+    """A whole disk with a boot loader, to be written to a disk or stick that UEFI firmware starts."""
+
     @property
     def ending(self) -> str:
         """Of a file's name."""
-        return "tar" if self is ImageFormat.ROOTFS_TAR else "ext4"
+        match self:
+            case ImageFormat.ROOTFS_TAR:
+                return "tar"
+            case ImageFormat.EXT4:
+                return "ext4"
+            case ImageFormat.DISK:
+                return "img"
+            case _:
+                assert_never(self)
 
 
 class ImagePackage(SpecModel):
@@ -100,6 +117,22 @@ class ImageDriver(SpecModel):
     """Kernels in the image that have its module."""
 
 
+class ImageDisk(SpecModel):
+    """How a disk is known to the kernel that it starts. All three come from the tree's content."""
+
+    disk_id: UUID
+    """Of the partition table."""
+
+    boot_id: UUID
+    """PARTUUID of the EFI system partition."""
+
+    root_id: UUID
+    """PARTUUID of the root partition."""
+
+    command_line: str
+    """The kernel's; the last `console=` leads to where the first boot speaks."""
+
+
 class ImageFile(SpecModel):
     """The file itself. Not in the manifest that lies in the image: a file cannot name its own digest."""
 
@@ -133,6 +166,9 @@ class ImageManifest(SpecModel):
     sources: tuple[ImageSource, ...]
     kernels: tuple[str, ...]
     driver: ImageDriver | None
+    disk: ImageDisk | None = Field(default=None, exclude_if=lambda disk: disk is None)
+    """Identifiers of its partitions. None: it is no disk."""
+
     release: ImageRelease
     packages: tuple[ImagePackage, ...]
     tools: dict[str, str]

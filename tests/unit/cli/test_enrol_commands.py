@@ -1,5 +1,6 @@
 """What an operator types for enrolment, and what is printed."""
 
+import errno
 import json
 import os
 import re
@@ -82,6 +83,16 @@ def test_usb__writes_a_seed_that_first_boot_reads_and_touches_no_other_file(flee
     assert (stick / "livefleet.yaml").read_text() == text
     assert [path.name for path in stick.iterdir()] == ["livefleet.yaml"]
     assert len(json.loads(run(fleet, "token", "list", "--json").stdout)) == 1
+
+
+def test_usb__stick_without_hard_links__as_fat__is_written(fleet, tmp_path, monkeypatch):
+    def link(*_):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", link)
+    run(fleet, "usb", str(tmp_path), "--group", "workers")
+    assert parse_seed((tmp_path / "livefleet.yaml").read_text(), "livefleet.yaml").token
+    assert "nothing was touched" in run(fleet, "usb", str(tmp_path), "--group", "workers", code=2).output
 
 
 @pytest.mark.parametrize("typed", ["ABCD-EFGH", "abcd-efgh", "abcdefgh", " abcd efgh "])

@@ -13,30 +13,11 @@ from click.testing import CliRunner
 from livefleet.cli import main
 from livefleet.control.image import image_of, manifest_of, verify_image
 from livefleet.kernel import BadInput
+from tests.builders.image_manifests import a_manifest
 
 pytestmark = pytest.mark.unit
 
-
-def a_manifest(**fields: Any) -> dict[str, Any]:
-    return {
-        "version": 1,
-        "profile": "cpu",
-        "profile_sha256": "a" * 64,
-        "fleet": None,
-        "first_boot_sha256": "b" * 64,
-        "suite": "bookworm",
-        "architecture": "amd64",
-        "epoch": 1_700_000_000,
-        "sources": [{"line": "http://m.example/debian bookworm main", "date": None}],
-        "kernels": [],
-        "driver": None,
-        "release": {"id": "0.1.0-abc", "python": "3.11", "extras": ["node"], "wheels": []},
-        "packages": [{"name": "apt", "version": "2.6.1", "architecture": "amd64", "sha256": "c" * 64}],
-        "tools": {"tar": "1.34"},
-        "tree_sha256": "d" * 64,
-        "file": None,
-        **fields,
-    }
+DISK_IDS = ("disk_id", "boot_id", "root_id")
 
 
 def an_image(folder: Path, name: str = "cpu-bookworm-amd64.tar", **fields: Any) -> Path:
@@ -131,6 +112,13 @@ def test_show__tells_what_is_in_it(tmp_path):
     for text in ("cpu", "bookworm amd64, 1 packages", "0.1.0-abc", "apt 2.6.1"):
         assert text in told.output
     assert json.loads(livefleet("show", str(tmp_path), "--json").stdout)["profile"] == "cpu"
+
+
+def test_show__of_a_disk__tells_what_its_kernel_is_told(tmp_path):
+    ids = {name: f"{number}" * 8 + "-1111-5111-8111-111111111111" for number, name in enumerate(DISK_IDS, 1)}
+    an_image(tmp_path, disk={**ids, "command_line": "root=PARTUUID=x ro console=tty0"})
+    assert "root=PARTUUID=x ro console=tty0" in livefleet("show", str(tmp_path)).output
+    assert json.loads(livefleet("show", str(tmp_path), "--json").stdout)["disk"]["root_id"] == ids["root_id"]
 
 
 def test_verify_command__exit_code_says_it(tmp_path):

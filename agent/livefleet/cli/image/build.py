@@ -37,7 +37,8 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     type=click.Choice([str(kind) for kind in ImageFormat]),
     default=str(ImageFormat.EXT4),
     show_default=True,
-    help="rootfs-tar: to unpack, or a container. ext4: a partition, or a virtual machine that is given its kernel.",
+    help="rootfs-tar: to unpack, or a container. ext4: a partition, or a virtual machine that is given its kernel."
+    " disk: a whole disk or stick, which UEFI firmware starts by itself; without secure boot.",
 )
 @click.option("--enrol", "url", metavar="URL", help="`https://HOST:PORT` of `livefleet enrol serve`.")
 @click.option(
@@ -65,7 +66,30 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
     "--epoch", type=click.IntRange(0), help="Unix seconds in place of every time of making.  [default: the sources']"
 )
 @click.option(
-    "--size", "size_mib", type=click.IntRange(256), help="MiB of an ext4.  [default: what is needed and some room]"
+    "--size",
+    "size_mib",
+    type=click.IntRange(256),
+    help="MiB of an ext4 or a disk.  [default: what is needed and some room]",
+)
+@click.option(
+    "--kernel",
+    metavar="PACKAGE",
+    help="linux-image-amd64, or linux-image-cloud-amd64 (virtual machines alone). A tar without a driver has none"
+    " unless this asks for one.  [default: linux-image-amd64]",
+)
+@click.option(
+    "--package",
+    "packages",
+    multiple=True,
+    metavar="NAME",
+    help="One more of the distribution's packages, such as firmware-realtek or intel-microcode; repeatable.",
+)
+@click.option(
+    "--console",
+    "consoles",
+    multiple=True,
+    metavar="NAME",
+    help="Of a disk's kernel, repeatable; the first boot speaks on the last.  [default: ttyS0,115200 and tty0]",
 )
 @click.option("--json", "as_json", is_flag=True, help="The manifest on stdout; progress stays on stderr.")
 def command(
@@ -86,6 +110,9 @@ def command(
     key_files: tuple[Path, ...],
     epoch: int | None,
     size_mib: int | None,
+    kernel: str | None,
+    packages: tuple[str, ...],
+    consoles: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Make an image of the profile NAME in DIR, with its manifest beside it. Needs root.
@@ -127,6 +154,9 @@ def command(
             authorized_keys=tuple(line for file in key_files for line in _public_keys(file)),
             epoch=epoch,
             size_mib=size_mib,
+            kernel=kernel,
+            packages=packages,
+            consoles=consoles,
         )
         path = build_image(request, on_stage=show)
     manifest = parse_manifest(path.read_text(), path)

@@ -35,7 +35,7 @@ def command(place: Path, *, packages: bool, as_json: bool) -> None:
 
 
 def _rows(manifest: ImageManifest) -> list[tuple[str, str]]:
-    driver, file = manifest.driver, manifest.file
+    driver, file, disk = manifest.driver, manifest.file, manifest.disk
     rows = [
         ("image", "" if file is None else f"{file.name} ({file.format}, {file.bytes} bytes)"),
         ("sha256", "" if file is None else file.sha256),
@@ -44,6 +44,7 @@ def _rows(manifest: ImageManifest) -> list[tuple[str, str]]:
         ("fleet", manifest.fleet or ""),
         ("base", f"{manifest.suite} {manifest.architecture}, {len(manifest.packages)} packages"),
         ("kernel", ", ".join(manifest.kernels) or "none"),
+        ("command line", "" if disk is None else disk.command_line),
         (
             "driver",
             "none" if driver is None else f"{driver.version} ({driver.flavour}), for {', '.join(driver.families)}",

@@ -42,6 +42,9 @@ class ImageRequest:
     authorized_keys: tuple[str, ...] = ()
     epoch: int | None = None
     size_mib: int | None = None
+    kernel: str | None = None
+    packages: tuple[str, ...] = ()
+    consoles: tuple[str, ...] = ()
 
 
 def build_image(request: ImageRequest, *, on_stage: Callable[[BuildStage], None], checkout: Path | None = None) -> Path:
@@ -117,6 +120,7 @@ def _arguments(request: ImageRequest) -> Iterator[str]:
         "--snapshot": request.snapshot,
         "--epoch": None if request.epoch is None else str(request.epoch),
         "--size": None if request.size_mib is None else str(request.size_mib),
+        "--kernel": request.kernel,
     }
     for option, value in single.items():
         if value is not None:
@@ -126,6 +130,8 @@ def _arguments(request: ImageRequest) -> Iterator[str]:
         ("--apt-source", request.apt_sources),
         ("--duty", request.duties),
         ("--authorized-key", request.authorized_keys),
+        ("--package", request.packages),
+        ("--console", request.consoles),
     ):
         for value in values:
             yield f"{option}={value}"

@@ -1,12 +1,13 @@
 """Reading an image's manifest: the one that lies beside it, or the one in it."""
 
+import json
 import os
 import subprocess
 import tarfile
 from pathlib import Path
 
 from livefleet.kernel import BadInput, OutsideWorld
-from livefleet.spec import MANIFEST_IN_IMAGE, ImageFormat, ImageManifest, parse_manifest
+from livefleet.spec import MANIFEST_IN_IMAGE, ROOT_PARTITION, ImageFormat, ImageManifest, parse_manifest
 
 __all__ = ["image_of", "manifest_inside", "manifest_of"]
 
@@ -41,7 +42,12 @@ def manifest_inside(image: Path) -> ImageManifest:
     """The one in the image. Raises BadInput where there is none."""
     if not image.is_file():
         raise BadInput(f"{image}: no such file")
-    text = _in_tar(image) if image.name.endswith(f".{ImageFormat.ROOTFS_TAR.ending}") else _in_ext4(image)
+    if image.name.endswith(f".{ImageFormat.ROOTFS_TAR.ending}"):
+        text = _in_tar(image)
+    elif image.name.endswith(f".{ImageFormat.DISK.ending}"):
+        text = _in_ext4(image, _begin_of_root(image))
+    else:
+        text = _in_ext4(image)
     return parse_manifest(text, f"{MANIFEST_IN_IMAGE} in {image}")
 
 
@@ -55,15 +61,29 @@ def _in_tar(image: Path) -> str:
         raise BadInput(f"{image} is no image of livefleet's: no {MANIFEST_IN_IMAGE} in it") from error
 
 
-def _in_ext4(image: Path) -> str:
-    """By debugfs, which needs no mount and no root."""
-    words = ["debugfs", "-R", f"cat {MANIFEST_IN_IMAGE}", str(image)]
-    try:
-        done = subprocess.run(
-            words, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, "LC_ALL": "C"}
-        )
-    except FileNotFoundError as error:
-        raise OutsideWorld("debugfs is missing: `apt-get install e2fsprogs`") from error
-    if not done.stdout:
+def _in_ext4(image: Path, begin: int = 0) -> str:
+    """By debugfs, which needs no mount and no root. `begin`: byte that the file system begins at."""
+    place = f"{image}?offset={begin}" if begin else str(image)
+    told = _told(["debugfs", "-R", f"cat {MANIFEST_IN_IMAGE}", place], "e2fsprogs")
+    if not told:
         raise BadInput(f"{image} is no image of livefleet's: no {MANIFEST_IN_IMAGE} in it")
+    return told
+
+
+def _begin_of_root(image: Path) -> int:
+    """Byte that a disk's root partition begins at."""
+    try:
+        table = json.loads(_told(["sfdisk", "--json", str(image)], "fdisk"))["partitiontable"]
+        root = next(partition for partition in table["partitions"] if partition["type"].lower() == ROOT_PARTITION)
+        return int(root["start"]) * int(table.get("sectorsize", 512))
+    except (ValueError, KeyError, StopIteration) as error:
+        raise BadInput(f"{image} is no disk of livefleet's: no root partition in it") from error
+
+
+def _told(words: list[str], package: str) -> str:
+    try:
+        environment = {**os.environ, "LC_ALL": "C", "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+        done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=environment)
+    except FileNotFoundError as error:
+        raise OutsideWorld(f"{words[0]} is missing: `apt-get install {package}`") from error
     return done.stdout

@@ -58,6 +58,10 @@ def test_files__root__grows_in_a_file_system_and_is_nobodys_business_in_a_tar():
     assert "x-systemd.growfs" not in files(format=ImageFormat.ROOTFS_TAR)["/etc/fstab"]
 
 
+def test_files__of_a_disk__leave_the_table_to_what_is_known_last():
+    assert "/etc/fstab" not in files(format=ImageFormat.DISK)
+
+
 def test_files__identity__is_none():
     found = files()
     assert found["/etc/machine-id"] == "uninitialized\n"

@@ -51,6 +51,57 @@ def test_resolve__profile_without_cards__has_no_driver_and_in_a_tar_no_kernel():
     assert resolve(an_order(profile="cpu", duties=("transcoding",))).has_kernel
 
 
+def test_resolve__kernel__is_the_one_asked_for_and_in_the_images_name():
+    assert "linux-image-amd64" in resolve(an_order()).packages
+    cloud = resolve(an_order(kernel="linux-image-cloud-amd64"))
+    assert "linux-image-cloud-amd64" in cloud.packages
+    assert "linux-image-amd64" not in cloud.packages
+    assert (an_order().name, cloud.order.name) == ("nvidia-turing-bookworm-amd64", "nvidia-turing-bookworm-cloud-amd64")
+
+
+def test_resolve__tar_that_asks_for_a_kernel__has_it():
+    order = {"profile": "cpu", "duties": ("transcoding",), "format": ImageFormat.ROOTFS_TAR}
+    assert not [name for name in resolve(an_order(**order)).packages if name.startswith("linux-image")]
+    asked = resolve(an_order(**order, kernel="linux-image-cloud-amd64"))
+    assert asked.has_kernel
+    assert "linux-image-cloud-amd64" in asked.packages
+
+
+@pytest.mark.parametrize(
+    ("suite", "boots_by"), [("bookworm", {"systemd-boot"}), ("trixie", {"systemd-boot", "systemd-repart"})]
+)
+def test_resolve__disk__has_what_starts_and_grows_it(suite, boots_by):
+    disk = resolve(an_order(profile="nvidia-turing", suite=suite, format=ImageFormat.DISK))
+    assert boots_by <= set(disk.packages)
+    assert not boots_by & set(resolve(an_order(suite=suite)).packages)
+
+
+def test_resolve__further_packages__are_asked_for_once():
+    packages = resolve(an_order(packages=("firmware-realtek", "nftables"))).packages
+    assert "firmware-realtek" in packages
+    assert len(packages) == len(set(packages))
+
+
+@pytest.mark.parametrize(
+    ("order", "words"),
+    [
+        ({"kernel": "linux-image-rt-amd64"}, ("linux-image-rt-amd64", "linux-image-amd64, linux-image-cloud-amd64")),
+        ({"packages": ("firmware realtek",)}, ("--package", "firmware-realtek")),
+        ({"packages": ("-o",)}, ("--package",)),
+        ({"consoles": ("ttyS0",)}, ("--console is for a disk",)),
+        ({"consoles": ("tty0 init=/bin/sh",), "format": ImageFormat.DISK}, ("ttyS0,115200",)),
+        ({"consoles": ("/dev/ttyS0",), "format": ImageFormat.DISK}, ("ttyS0,115200",)),
+    ],
+)
+def test_resolve__kernel_package_or_console_that_cannot_be__is_refused(order, words):
+    refused(*words, **order)
+
+
+@pytest.mark.parametrize("console", ["tty0", "tty1", "ttyS0", "ttyS1,115200", "ttyS0,115200n8", "ttyUSB0,9600", "hvc0"])
+def test_resolve__console_of_a_kernel__is_taken(console):
+    assert resolve(an_order(format=ImageFormat.DISK, consoles=(console,))).order.consoles == (console,)
+
+
 @pytest.mark.parametrize(
     ("first_boot", "extras"),
     [

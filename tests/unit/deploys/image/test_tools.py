@@ -13,6 +13,7 @@ pytestmark = pytest.mark.unit
     [
         (ImageFormat.ROOTFS_TAR, ["mmdebstrap", "tar", "util-linux"]),
         (ImageFormat.EXT4, ["e2fsprogs", "mmdebstrap", "tar", "util-linux"]),
+        (ImageFormat.DISK, ["dosfstools", "e2fsprogs", "fdisk", "mmdebstrap", "mtools", "tar", "util-linux"]),
     ],
 )
 def test_missing_tools__bare_machine__are_told_by_their_packages(monkeypatch, tmp_path, image_format, packages):
