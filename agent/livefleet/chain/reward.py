@@ -111,13 +111,22 @@ class RewardDuty:
         if kept is not None:
             return kept
         observed = await self._read()
-        if not observed.is_owed and not observed.paused:
-            self._missed = await self._readers().missed(observed, self._policy.look_back)
+        if not observed.paused and (not observed.is_owed or observed.failure is not None):
+            self._missed = await self._look_back(observed)
         observed = replace(observed, missed=self._missed)
         self._remember(observed)
         if not observed.is_owed:
             await self._give_back()
         return observed
+
+    async def _look_back(self, observed: RewardObserved) -> tuple[Round, ...] | None:
+        """Rounds that were missed; as known before where that cannot be read and the reward of now is owed."""
+        try:
+            return await self._readers().missed(observed, self._policy.look_back)
+        except Transient:
+            if not observed.is_owed:
+                raise
+            return self._missed
 
     def _remember(self, observed: RewardObserved) -> None:
         may_act = observed.is_owed and self._may_call(observed)

@@ -126,6 +126,7 @@ class Redeemer:
             pending = await self._store.pending()
             self._book.begin_look(len(pending))
             self._line.keep(stored.winner.ticket.hash for stored in pending)
+            self._line.was_sent(ticket_hash for tickets in live for ticket_hash in tickets)
             if pending:
                 times = await self._broker.times(head.current_round)
                 moment = Moment(head, times, self._closed_before(), self._departure())
@@ -136,6 +137,7 @@ class Redeemer:
                 self._book.report.blocks_left = min(moment.blocks_left(stored.winner) for stored in pending)
                 sent = await self._less_moot(live, sent, moment)
                 await self._hurry(live, sent, moment)
+                self._tell_unsent(sent, moment)
                 await self._look_at(idle, sent, moment)
             self._last = self._book.turn_page()
             return self._last
@@ -171,13 +173,19 @@ class Redeemer:
         urgent = [stored for stored in flying if moment.is_urgent(stored.winner, self._policy)]
         for stored in urgent:
             if self._line.is_slow(stored.winner.ticket.hash):
-                self._book.is_slow(stored, moment)
+                self._book.is_late(stored, "its transaction is not mined yet", moment)
         hashes = {stored.winner.ticket.hash for stored in urgent}
         for tickets in live:
             if tickets & hashes and self._line.hurry(tickets):
                 worth = sum(s.winner.ticket.face_value for s in flying if s.winner.ticket.hash in tickets)
                 limit = SpendLimit(self._policy.urgent_max_gas_price, Wei(worth))
                 await self._broker.allow(tickets, limit)
+
+    def _tell_unsent(self, tickets: Iterable[StoredTicket], moment: Moment) -> None:
+        """Of those that are being sent: which could not be before, and are pressing."""
+        for stored in tickets:
+            if because := self._line.why_unsent(stored.winner.ticket.hash):
+                self._book.is_late(stored, because, moment)
 
     async def _less_moot(
         self, live: Iterable[frozenset[bytes]], flying: Sequence[StoredTicket], moment: Moment
@@ -281,6 +289,7 @@ class Redeemer:
             if len(self._line.tasks) < self._policy.in_flight:
                 self._book.report.sent += 1
                 self._book.report.in_flight += len(tickets)
+                self._tell_unsent(tickets, moment)
                 self._line.begin(self._group, tickets, self._carry_out(sending, tickets))
             else:
                 for stored in tickets:
@@ -291,8 +300,9 @@ class Redeemer:
 
         What goes wrong is logged and looked up again: the store and the chain say what is true.
         """
+        has_ended = False
         try:
-            await self._redeem(sending, tickets)
+            has_ended = await self._redeem(sending, tickets)
         except LivefleetError as error:
             event = "redemption.not_written" if isinstance(error, StoreFailed) else "redemption.failed"
             log.warning(event, extra={"error": f"{type(error).__name__}: {error}"})
@@ -300,10 +310,12 @@ class Redeemer:
             log.exception("redemption.failed")
         finally:
             self._line.end(tickets)
-            for changed in tuple(self._told):
-                changed()
+            if has_ended:  # what could not be sent is tried again at the next look, which is not hurried
+                for changed in tuple(self._told):
+                    changed()
 
-    async def _redeem(self, sending: Sending, tickets: Sequence[StoredTicket]) -> None:
+    async def _redeem(self, sending: Sending, tickets: Sequence[StoredTicket]) -> bool:
+        """Whether there was a transaction, or the contract's word that there can be none."""
         try:
             with ExitStack() as pending:
                 for winner in sending.winners:
@@ -317,10 +329,14 @@ class Redeemer:
                 await self._book.refused(stored, error.reason, None)
         except Transient as error:
             self._count_errors(tickets)
+            wait = _not_sent(error)
             for stored in self._to_settle(tickets):
-                await self._book.waits(stored, _not_sent(error), None)
+                self._line.not_sent(stored, wait.text)
+                await self._book.waits(stored, wait, None)
+            return False
         else:
             await self._mined(sending, tickets, mined)
+        return True
 
     async def _mined(self, sending: Sending, tickets: Sequence[StoredTicket], mined: Mined) -> None:
         self._book.report.cost = Wei(self._book.report.cost + mined.cost)

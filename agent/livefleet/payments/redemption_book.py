@@ -141,10 +141,10 @@ class RedemptionBook:
             },
         )
 
-    def is_slow(self, stored: StoredTicket, moment: Moment) -> None:
-        """Its transaction is under way for long, and its last moment nears."""
-        value = stored.winner.ticket.face_value
-        self.report.expiring.add(value, moment.blocks_left(stored.winner), "its transaction is not mined yet")
+    def is_late(self, stored: StoredTicket, because: str, moment: Moment) -> None:
+        """It is about to be redeemed and was before, in vain or for long; told where its last moment nears."""
+        if moment.is_urgent(stored.winner, self._policy):
+            self.report.expiring.add(stored.winner.ticket.face_value, moment.blocks_left(stored.winner), because)
 
     async def waits(self, stored: StoredTicket, wait: Wait, moment: Moment | None) -> None:
         """It stays pending. `moment`: None where no look at the chain says how long it may."""

@@ -25,6 +25,7 @@ class RedemptionLine:
         self._clock = clock
         self._flying: set[bytes] = set()
         self._failures: dict[bytes, tuple[int, float]] = {}  # how often; monotonic, of the last
+        self._unsent: dict[bytes, str] = {}  # why no transaction could be sent
         self._due_since: dict[bytes, float] = {}  # monotonic
         self._under_way_since: dict[bytes, float] = {}  # monotonic
         self._hurried: set[frozenset[bytes]] = set()
@@ -75,10 +76,24 @@ class RedemptionLine:
         times, _ = self._failures.get(stored.winner.ticket.hash, (0, 0.0))
         self._failures[stored.winner.ticket.hash] = times + 1, self._clock.monotonic()
 
+    def not_sent(self, stored: StoredTicket, because: str) -> None:
+        """Its transaction could not be sent: the next look tries again."""
+        self._unsent[stored.winner.ticket.hash] = because
+
+    def was_sent(self, tickets: Iterable[bytes]) -> None:
+        """A transaction over these is recorded."""
+        for ticket in tickets:
+            self._unsent.pop(ticket, None)
+
+    def why_unsent(self, ticket: bytes) -> str:
+        """Why its last transaction could not be sent; empty where it was, or where there was none."""
+        return self._unsent.get(ticket, "")
+
     def keep(self, pending: Iterable[bytes]) -> None:
         """Forget all but these."""
         kept = set(pending)
         self._failures = {ticket: found for ticket, found in self._failures.items() if ticket in kept}
+        self._unsent = {ticket: because for ticket, because in self._unsent.items() if ticket in kept}
         self._due_since = {ticket: since for ticket, since in self._due_since.items() if ticket in kept}
         self._under_way_since = {ticket: since for ticket, since in self._under_way_since.items() if ticket in kept}
         self._hurried = {tickets for tickets in self._hurried if tickets & kept}

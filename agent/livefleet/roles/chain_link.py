@@ -36,7 +36,7 @@ __all__ = [
 CHAIN_REACHABLE = "ChainReachable"
 PAYMENTS_DURABLE = "PaymentsDurable"
 
-_ADVICE = "; look at the endpoints in `network.rpc`, or add one of another provider"
+_ADVICE = "look at the endpoints in `network.rpc`, or add one of another provider"
 _IDLE_LOOK_BLOCKS, _IDLE_LOOK_S, _LOCAL_LOOK_S = 5, 60.0, 1.0
 
 
@@ -114,9 +114,9 @@ def chain_condition(last: LastLook, error: str | None, endpoints: Sequence[Endpo
         return Condition(CHAIN_REACHABLE, Status.TRUE, "Seen", text)
     if last.is_safe:
         text = f"last seen {last.age_s:.0f} s ago, serving from that for {last.left_s:.0f} s yet: {error}"
-        return Condition(CHAIN_REACHABLE, Status.TRUE, "ServingFromLastLook", f"{text}{_ADVICE}")
+        return Condition(CHAIN_REACHABLE, Status.TRUE, "ServingFromLastLook", text, advice=_ADVICE)
     text = f"not seen for {last.age_s:.0f} s, too long to take payments: {error}"
-    return Condition(CHAIN_REACHABLE, Status.FALSE, "NotSeen", f"{text}{_ADVICE}")
+    return Condition(CHAIN_REACHABLE, Status.FALSE, "NotSeen", text, advice=_ADVICE)
 
 
 def _troubled(endpoints: Sequence[EndpointHealth]) -> str:
@@ -134,5 +134,5 @@ def payments_condition(fault: str) -> Condition:
     """Whether payments reach the disk. While they do not, every one is answered 500: the node is not ready. Pure."""
     if not fault:
         return Condition(PAYMENTS_DURABLE, Status.TRUE, "Written", "the last write reached the disk")
-    text = f"payments are refused, since they cannot be written: {fault}; look at the disk's space, or at the database"
+    text = f"payments are refused, since they cannot be written: {fault}"
     return Condition(PAYMENTS_DURABLE, Status.FALSE, "WriteFailed", text)

@@ -68,7 +68,7 @@ def _rpc_readings(endpoints: tuple[EndpointHealth, ...]) -> list[Reading]:
         by_method.update({(url, method): count for method, count in (endpoint.by_method or {}).items()})
         last_hour[url] += sum((endpoint.last_hour or {}).values())
         failures[url] += endpoint.failures
-        resting[url] = endpoint.state is EndpointState.RESTING and resting.get(url, True)
+        resting[url] = endpoint.state is not EndpointState.HEALTHY and resting.get(url, True)
         if endpoint.latency_s is not None:
             text = "Time to answer, of late."
             readings.append(_gauge("rpc_latency_seconds", text, endpoint.latency_s, endpoint=url))

@@ -327,6 +327,23 @@ async def test_resource__reward_that_cannot_be_paid__is_told_counted_once_and_tr
         assert (resource.calls, resource.failures) == (1, 1)
 
 
+async def test_resource__last_round_missed_and_this_one_cannot_be_paid_either__is_told_after_the_first_try(
+    devchain, tmp_path
+):
+    await devchain.activate_orchestrator(ORCHESTRATOR)
+    lost = await devchain.client.rounds.current_round()
+    await devchain.next_round()
+    await devchain.give_eth(ORCHESTRATOR.address, Wei(1000))
+    async with a_duty(devchain, tmp_path) as duty:
+        resource = RewardResource(duty, every_s=1.0)
+        plan = resource.plan(await resource.observe())
+        assert plan.conditions[1].status is Status.UNKNOWN  # the call of now goes first
+        await resource.apply(plan.actions[0])
+        complete = resource.plan(await resource.observe()).conditions[1]
+        assert (complete.status, complete.reason) == (Status.FALSE, "RoundsMissed")
+        assert f"without a reward: {lost};" in complete.message
+
+
 async def test_observe__round_that_is_done_with__asks_the_chain_nothing_until_the_watcher_sees_another(
     devchain, tmp_path
 ):

@@ -19,10 +19,11 @@ from cryptography.x509.oid import NameOID
 from ruamel.yaml import YAML
 
 from livefleet.chain import DatabaseFailed, DatabaseUnusable, Postgres
+from livefleet.doctor.needs import lasting_needs
 from livefleet.kernel import BadInput
 from livefleet.payments import PostgresStore
 from livefleet.roles.store_check import check_database
-from livefleet.spec import NodeSpec
+from livefleet.spec import Grade, NodeSpec, Trouble
 from tests.builders.agents import free_port
 from tests.builders.postgres import a_postgres
 
@@ -65,6 +66,17 @@ async def test_check__empty_and_then_ours__is_said_and_nothing_is_made(postgres,
     assert (await checked(node)).endswith(f"holds chain {CHAIN}")
     with pytest.raises(DatabaseUnusable, match=r"chain 1337, this node is on chain 42161; give it another database"):
         await checked(node, 42161)
+
+
+async def test_doctor__database_right_and_away__is_told_with_its_fix_beside_the_rest(postgres, tmp_path):
+    async def of_database(url):
+        (found,) = [f for f in await lasting_needs(a_node(tmp_path, url)) if f.what == "database"]
+        return found
+
+    assert (await of_database(postgres.database())).grade is Grade.OK
+    away = await of_database(f"postgresql://u:secret-one@127.0.0.1:{free_port()}/d")
+    assert (away.trouble, away.fix) == (Trouble.DATABASE_UNUSABLE, "check `store`, and the database's own log")
+    assert "secret-one" not in f"{away}"
 
 
 async def test_check__newer_tables__are_refused(postgres, tmp_path):

@@ -42,7 +42,7 @@ def test_chain_condition__chain_is_away__says_for_how_long_it_serves_and_what_to
     assert "10 s ago" in condition.message
     assert "for 40 s yet" in condition.message
     assert "http://a no answer" in condition.message
-    assert "`network.rpc`" in condition.message
+    assert "`network.rpc`" in condition.advice
 
 
 def test_chain_condition__one_endpoint_of_two_is_left_out__says_which_and_why():

@@ -1,6 +1,8 @@
 """JSON-RPC over HTTP to one endpoint: web3.py's encoding, one aiohttp session, and every failure as `Unusable`."""
 
+import os
 import re
+import ssl
 from collections.abc import Callable, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -26,6 +28,13 @@ _NO_BATCHES = re.compile(
 def without_keys(text: str) -> str:
     """`text` with each URL in it cut after its host: hosted endpoints carry their keys in what follows, or before."""
     return _URL.sub(r"\1\2", text)
+
+
+def _why(error: OSError) -> str:
+    """Why a connection was not made, in the system's words and without the library's."""
+    if isinstance(error, ssl.SSLError) or not error.errno or error.errno < 0:  # below 0: of a name's look-up
+        return error.strerror or str(error)
+    return os.strerror(error.errno)
 
 
 class Transport:
@@ -94,6 +103,8 @@ class Transport:
                     raise Unusable("it closes connections without an answer") from error
             except TimeoutError as error:
                 raise Unusable(f"no answer in {self._timeout.total:g} s") from error
+            except aiohttp.ClientConnectorError as error:
+                raise Unusable(without_keys(f"cannot be reached: {_why(error.os_error)}")) from error
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 raise Unusable(without_keys(f"{type(error).__name__} {error}".strip())) from error
         raise AssertionError  # the loop returns or raises

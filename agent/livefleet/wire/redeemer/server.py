@@ -13,7 +13,7 @@ from typing import Any, Protocol, Self
 import grpc
 import grpc.aio
 
-from livefleet.kernel import Address, Condition, ConditionBoard, LivefleetError, Status, Terminal
+from livefleet.kernel import Address, Condition, ConditionBoard, LivefleetError, Status, Transient
 from livefleet.payments import WinningTicket, WrongRecipient
 from livefleet.wire.proto import redeemer_pb2 as pb
 from livefleet.wire.tls import CertificateFiles
@@ -27,6 +27,7 @@ REDEEMER_OPEN = "RedeemerOpen"
 
 _MAX_MESSAGE = 64 * 1024  # bytes; a ticket has about 500
 _MONITORED = 10_000  # streams at once
+_RETRY_S = 5.0  # until the port is asked for again
 _STOP_S = 2.0
 
 _Context = grpc.aio.ServicerContext[Any, Any]
@@ -64,7 +65,7 @@ class RedeemerServer:
         self.port = 0
 
     async def __aenter__(self) -> Self:
-        """Raises Terminal where the port cannot be had."""
+        """Raises Transient where the port cannot be had now."""
         server = grpc.aio.server(
             options=(("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", _MAX_MESSAGE)),
         )
@@ -75,7 +76,7 @@ class RedeemerServer:
         except RuntimeError as error:
             text = f"cannot listen on {self._listen}: {error}"
             self._board.report(Condition(REDEEMER_OPEN, Status.FALSE, "NotListening", text))
-            raise Terminal(text) from error
+            raise Transient(text, retry_after_s=_RETRY_S) from error
         await server.start()
         self._server = server
         self._board.report(Condition(REDEEMER_OPEN, Status.TRUE, "Serving", f"listens on {self._listen}"))
