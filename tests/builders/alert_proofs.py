@@ -167,7 +167,7 @@ SHARES: dict[str, Proof] = {
     ),
     "AiRequestsFail": Proof(
         {series("livefleet_images_failed_total"): (Per(0), Per(10)),
-         series("livefleet_images_done_total"): (Per(40), Per(40))},
+         series("livefleet_ai_requests_done_total"): (Per(40), Per(40))},
         ("14.89% of the AI requests of n1 fail", "11.11% of the AI requests of n1 fail"), NODE, true_after_min=5,
         clears_after_min=6,
     ),
@@ -192,7 +192,7 @@ SHARES: dict[str, Proof] = {
     ),
     "NoWork": Proof(
         {series("livefleet_segments_done_total"): (Per(1), Per(0)),
-         series("livefleet_images_done_total"): (Per(0), Per(0)),
+         series("livefleet_ai_requests_done_total"): (Per(0), Per(0)),
          series("livefleet_node_ready"): (1, 1), series("livefleet_drain_state"): (0, 0)},
         "n1 is healthy and has done nothing for 6h", TARGET, true_after_min=360, clears_after_min=1,
     ),

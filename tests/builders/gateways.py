@@ -25,6 +25,7 @@ from livefleet.wire.proto import lp_rpc_pb2 as pb
 from tests.builders.media import a_clip
 
 PROFILES = tuple(STANDARD[name] for name in ("P144p30fps16x9", "P240p30fps16x9", "P360p30fps16x9"))
+_PATIENCE_S = 30.0  # with a busy machine
 STRANGER = LocalSigner(b"\x33" * 32)  # test-only
 
 
@@ -90,7 +91,8 @@ class SingleRequests:
     async def discover(self) -> pb.OrchestratorInfo:
         """Begin a session, and end the one before: price, ticket parameters, auth token."""
         await self._end()
-        self.info = await get_orchestrator(self._endpoint, self.payer, job_capabilities(self._profiles))
+        capabilities = job_capabilities(self._profiles)
+        self.info = await get_orchestrator(self._endpoint, self.payer, capabilities, timeout_s=_PATIENCE_S)
         return self.info
 
     async def _end(self) -> None:
@@ -143,6 +145,13 @@ class SingleRequests:
         if answer.status_code != 200:
             return answer.status_code, answer.text.strip(), None
         return 200, "", pb.TranscodeResult.FromString(answer.content)
+
+    async def pay(self, payment: str) -> tuple[int, str]:
+        """(status, text) of a payment that is made outside of segments."""
+        headers = {"Livepeer-Payment": payment, "Livepeer-Segment": self.credentials()}
+        async with httpx.AsyncClient(verify=False, timeout=60) as http:
+            answer = await http.post(f"{self.info.transcoder}/payment", headers=headers)
+        return answer.status_code, answer.text.strip()
 
 
 def write_key(path: Path, secret: bytes) -> None:

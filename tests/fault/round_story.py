@@ -16,6 +16,7 @@ from livefleet.kernel import Address, LivefleetError, Wei
 from tests.builders.agents import RunningAgent, an_agent
 from tests.builders.chain import a_devchain
 from tests.builders.gateways import SingleRequests, write_key
+from tests.builders.host_troubles import faketime_library
 from tests.builders.paid_nodes import GATEWAY, ORCHESTRATOR, TICKETS, network_of
 from tests.builders.postgres import a_postgres
 from tests.builders.unruly_rpc import UnrulyRpc, an_unruly_rpc
@@ -99,7 +100,7 @@ async def a_scene(folder: Path, *, round_length: int, block_s: float, shared: bo
             own = [await stack.enter_async_context(an_unruly_rpc(chain.info.rpc)) for _ in range(2)]
             spec = _spec(chain, [endpoint.url for endpoint in own], block_s, recipient=orchestrator.address)
             spec |= _shared(root, url) if url is not None else {}
-            env = {"LD_PRELOAD": _faketime(), "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+            env = {"LD_PRELOAD": str(faketime_library()), "FAKETIME": skew, "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
             agents.append(stack.enter_context(an_agent(root, start=False, env=env, name=name, **spec)))
             endpoints.append(tuple(own))
         pace = Pace(chain, block_s)
@@ -136,13 +137,6 @@ def _spec(chain: Devchain, rpc: list[str], block_s: float, *, recipient: Address
         "prices": {"video": "100000 wei"},
         "orchestrator": {"key": "own", "recipient": recipient, "ticket": TICKETS},
     }
-
-
-def _faketime() -> str:
-    """The library that skews a program's clock of day."""
-    found = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    assert found, "libfaketime is not there: apt-get install libfaketime"
-    return str(found[0])
 
 
 def _shared(root: Path, url: str) -> dict:

@@ -73,7 +73,7 @@ class GpuVerdict:
 def judge(look: GpuLook, memory: GpuMemory, settings: GpuHealthSettings) -> tuple[GpuVerdict, GpuMemory]:
     """The verdict, and what to remember for the next look."""
     seen = shown(look.sample, look.fault, look.card)
-    memory = _remembering(look, memory, seen)
+    memory = _remembering(look, _begun_by(look.now, memory), seen)
     signs = _signs(look, memory, settings)
     memory = _latching(look, memory, signs, settings)
     if memory.latch is not None:
@@ -93,6 +93,13 @@ def judge(look: GpuLook, memory: GpuMemory, settings: GpuHealthSettings) -> tupl
 def cleared(memory: GpuMemory, now: float) -> GpuMemory:
     """What is remembered once a person has taken the GPU back: what still shows will be judged anew."""
     return replace(memory, cleared_at=now, latch=None, reports=(), returns=(), spans={})
+
+
+def _begun_by(now: float, memory: GpuMemory) -> GpuMemory:
+    """Where the clock was set back, what it has put into the future begins now: a sign is not missed meanwhile."""
+    spans = {s: replace(span, first=min(span.first, now), last=min(span.last, now)) for s, span in memory.spans.items()}
+    over_since = None if memory.over_since is None else min(memory.over_since, now)
+    return replace(memory, spans=spans, over_since=over_since)
 
 
 def _remembering(look: GpuLook, memory: GpuMemory, seen: Shown) -> GpuMemory:

@@ -118,7 +118,9 @@ def work_rules(settings: AlertSettings) -> tuple[AlertRule, ...]:
         ),
         AlertRule(
             "AiRequestsFail", Topic.WORK, Severity.CRITICAL,
-            _share("livefleet_images_failed_total", "livefleet_images_done_total", settings.ai_fail_rate, settings),
+            _share(
+                "livefleet_images_failed_total", "livefleet_ai_requests_done_total", settings.ai_fail_rate, settings
+            ),
             120,
             summary="{{ $value | humanizePercentage }} of the AI requests of {{ $labels.node }} fail",
             means=f"More than {settings.ai_fail_rate:.0%} of the AI requests of the last {window} came to nothing.",
@@ -160,8 +162,8 @@ def _no_work(settings: AlertSettings) -> AlertRule:
     window = span(settings.no_work)
     return AlertRule(
         "NoWork", Topic.WORK, Severity.WARNING,
-        f"increase(livefleet_segments_done_total[{window}]) + increase(livefleet_images_done_total[{window}]) == 0 "
-        f"and avg_over_time(livefleet_node_ready[{window}]) > 0.9 and livefleet_node_ready offset {window} "
+        f"increase(livefleet_segments_done_total[{window}]) + increase(livefleet_ai_requests_done_total[{window}]) "
+        f"== 0 and avg_over_time(livefleet_node_ready[{window}]) > 0.9 and livefleet_node_ready offset {window} "
         "unless on (node) livefleet_drain_state > 0",
         0,
         summary="{{ $labels.node }} is healthy and has done nothing for " + window,

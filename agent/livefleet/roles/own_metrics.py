@@ -32,11 +32,15 @@ __all__ = [
 
 _DAY_S: Final = 86_400
 
+_TURNED_AWAY: Final = (("discovery", "OrchestratorCapped"), ("segment", "OrchestratorCapped"))
+"""There before the first, so that a monitor sees the first ones as an increase."""
+
 
 def own_server_readings(now: ServerSnapshot, counters: Counters) -> list[Reading]:
     """The front door, and what came of the work that knocked."""
     on_workers = sum(worker.sessions for worker in now.workers)
     shown = [*(worker.secret for worker in now.workers), *(worker.secret for worker in now.ai_workers)]
+    refused = dict.fromkeys(_TURNED_AWAY, 0.0) | dict(counters.refused.items())
     left = [] if now.certificate_days is None else [now.certificate_days * _DAY_S]
     return [
         *(_gauge("certificate_remaining_seconds", "Until the front door's certificate ends.", each) for each in left),
@@ -50,11 +54,12 @@ def own_server_readings(now: ServerSnapshot, counters: Counters) -> list[Reading
         _counter("segments_reassigned", "Segments sent to another worker after theirs was lost.", now.worker_retries),
         _counter("files_uploaded", "Results that an object store took.", now.files_uploaded),
         _counter("files_not_uploaded", "Results kept in memory, as a store did not take them.", now.files_not_uploaded),
+        _counter("ai_requests_done", "AI requests answered, of any pipeline.", counters.ai.done.total),
         _counter("images_done", "Images made.", now.images_ok),
         _counter("images_failed", "Image requests that came to nothing.", now.images_failed),
         *(
             _counter("requests_refused", "Requests not taken.", count, request=request, reason=reason)
-            for (request, reason), count in counters.refused.items()
+            for (request, reason), count in refused.items()
         ),
     ]
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from livefleet.ai import RunnerRefused
+from livefleet.roles.own_metrics import own_server_readings
 from livefleet.spec import Pipeline
 from livefleet.wire.channel import parse_endpoint
 from livefleet.wire.gateway import AiRequest, Payer, ask
@@ -49,11 +50,19 @@ def posted(talker, **body):
     return talker.http.stream("POST", f"{talker.uri}/llm", json=QUESTION | body, headers=talker.headers)
 
 
+def counted(talker):
+    """What alerts go by."""
+    readings = own_server_readings(talker.server.snapshot(), talker.server.counters)
+    wanted = {"livefleet_ai_requests_done_total": "ai_requests_done", "livefleet_images_failed_total": "images_failed"}
+    return {wanted[name]: value for name, _, _, _, value in readings if name in wanted}
+
+
 async def test_stream__our_gateway__reads_the_whole_answer(talker):
     fields = {name: value for name, value in QUESTION.items() if name != "model"}
     report = await ask(parse_endpoint(talker.uri), Payer(None), AiRequest("llm", MODEL, fields))
     assert (report.problems, report.text, len(report.chunks)) == ((), "Hello.", 3)
     assert talker.payments.debits == [(MANIFEST, 12)]
+    assert counted(talker) == {"ai_requests_done": 1, "images_failed": 0}
 
 
 async def test_stream__on_the_wire__is_events_without_done(talker):
@@ -146,6 +155,7 @@ async def test_stream__failure_between_chunks__breaks_the_answer_off(talker):
         with pytest.raises(httpx.RemoteProtocolError):
             await _read(lines)
     await until(lambda: talker.ai.in_use == 0)
+    assert counted(talker) == {"ai_requests_done": 0, "images_failed": 1}
 
 
 async def _read(lines):

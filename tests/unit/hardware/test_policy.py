@@ -130,6 +130,16 @@ def test_no_answer__is_aside_and_comes_back_a_while_after_it_answers(fault, sign
     assert gpu.look(101.0 + TABLE.hold_s).state is GpuState.HEALTHY
 
 
+@pytest.mark.parametrize("back_s", [90.0, 86_400.0])
+def test_no_answer__the_clock_is_set_back_meanwhile__stays_aside_and_is_held_no_longer_than_else(back_s):
+    gpu, lost, start = Gpu(), a_sample(fault=NvmlFault(Fault.LOST, "gone")), 1e6
+    assert gpu.look(start, sample=lost).reason == "GpuLost"
+    assert gpu.look(start - back_s, sample=lost).reason == "GpuLost"
+    assert gpu.look(start).reason == "HeldBack"
+    assert gpu.look(start - back_s).back_in_s == TABLE.hold_s
+    assert gpu.look(start - back_s + TABLE.hold_s).state is GpuState.HEALTHY
+
+
 def test_every_fault_of_nvml__has_a_sign():
     for kind in Fault:
         assert Gpu().look(1.0, sample=a_sample(fault=NvmlFault(kind, ""))).state.is_aside

@@ -102,12 +102,13 @@ def _jobs() -> Row:
             panel(
                 "Requests done",
                 {
-                    "done": "rate(livefleet_images_done_total{HERE}[$__rate_interval])",
+                    "done": "rate(livefleet_ai_requests_done_total{HERE}[$__rate_interval])",
+                    "files made": "rate(livefleet_images_done_total{HERE}[$__rate_interval])",
                     "failed": "rate(livefleet_images_failed_total{HERE}[$__rate_interval])",
                 },
                 Unit.PER_SECOND,
                 "{{node}}",
-                "Of an orchestrator: pictures, films and sounds made; AI requests that came to nothing.",
+                "Of an orchestrator: AI requests answered and those that came to nothing; files made.",
                 "AiRequestsFail",
             ),
         ),

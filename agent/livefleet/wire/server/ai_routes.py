@@ -165,6 +165,7 @@ class AiService:
             try:
                 last = first if is_last(first) else await self._send_rest(first, chunks, send)
             except LivefleetError as error:
+                self._counters.images_failed += 1
                 self._counters.ai.fail(error, paid.job.pipeline, paid.job.model_id, paid.payment.sender or "")
                 log.warning("ai_job.broke_off", extra={"pipeline": paid.job.pipeline.value, "error": str(error)})
                 return None
