@@ -312,6 +312,7 @@ def _log_change(after: Condition, before: Condition | None) -> None:
             "status": after.status.value,
             "reason": after.reason,
             "text": after.message,
+            **({"advice": after.advice} if after.advice else {}),
             "was": before.status.value if before else None,
         },
     )

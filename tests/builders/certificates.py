@@ -10,7 +10,7 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Writes `ca.pem` at once, `NAME.pem` and `NAME.key` for each `sign`."""
+    """Writes `ca.pem` at once, `NAME.pem` and `NAME.key` for each `sign`. `days` below 0: all of it has ended."""
 
     def __init__(self, folder: Path, name: str = "test authority", *, days: int = 1) -> None:
         self._folder = folder
@@ -38,14 +38,15 @@ class Authority:
 
     def _builder(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
         now = datetime.now(UTC)
+        ends = now + timedelta(days=self._days)
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
             .issuer_name(self._name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - timedelta(minutes=1))
-            .not_valid_after(now + timedelta(days=self._days))
+            .not_valid_before(min(now, ends) - timedelta(minutes=1))
+            .not_valid_after(ends)
         )
 
 

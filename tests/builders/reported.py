@@ -13,7 +13,6 @@ from livefleet.monitoring.conditions import Gates
 PACKAGE = Path(livefleet.__file__).parent
 
 HANDED_ON = {
-    ("kernel/condition.py", "condition.name"): "the board's own copy",
     ("health/open_door.py", "condition"): "keep_open",
     ("reconcile/resources/on_chain.py", "self._condition"): "DeclaredDuty",
     ("reconcile/resources/gpu_health.py", "facet.value"): "Facet",
@@ -51,7 +50,6 @@ def reports() -> list[Report]:
         "reconcile/resources/on_chain.py": _first_arguments("DeclaredDuty", trees, known),
         "reconcile/resources/gpu_health.py": {facet.value for facet in Facet},
         "roles/monitor.py": {value for value in constants["roles/monitor.py"].values() if value.endswith("Serves")},
-        "kernel/condition.py": set(),
     }
     return [
         Report(report.place, report.names or frozenset(handed[report.place.partition(":")[0]]), report.gates)

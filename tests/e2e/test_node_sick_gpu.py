@@ -163,7 +163,7 @@ def test_gpu_that_fails_under_load__its_session_moves__no_segment_is_lost__and_i
         # What needs a person outlives the agent.
         state.event(0, 64)
         sick = agent.until_condition("GpuHealthy", "RowRemapFailed", subject=A)
-        assert (sick["status"], "gpu clear" in sick["message"]) == ("false", True)
+        assert (sick["status"], "gpu clear" in sick["advice"]) == ("false", True)
         assert agent.get("/readyz")[0] == 200
         assert agent.until_condition("GpuMemorySound", "RowRemapFailed", subject=A)["status"] == "false"
         assert agent.stop() == 0

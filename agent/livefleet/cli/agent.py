@@ -93,13 +93,16 @@ def check(ctx: click.Context, node: Path, as_json: bool) -> None:
     from livefleet.spec import Grade, load_node
 
     findings = asyncio.run(needs(load_node(node)))
-    ok = all(finding.grade is Grade.OK for finding in findings)
+    ok = not any(finding.grade is Grade.FAIL for finding in findings)
     if as_json:
-        told = [{"what": f.what, "ok": f.grade is Grade.OK, "message": f.message, "fix": f.fix} for f in findings]
+        told = [{"what": f.what, "ok": f.grade is not Grade.FAIL, "message": f.message, "fix": f.fix} for f in findings]
         print_json({"ok": ok, "findings": told})
     else:
         for finding in findings:
-            console().print(f"{'ok  ' if finding.grade is Grade.OK else 'FAIL'}  {finding.what}: {finding.message}")
+            word = {Grade.OK: "ok", Grade.FAIL: "FAIL"}.get(finding.grade, finding.grade.value)
+            console().print(f"{word:4}  {finding.what}: {finding.message}", markup=False)
+            if finding.fix:
+                console().print(f"      -> {finding.fix}", markup=False)
     ctx.exit(ExitCode.DONE if ok else ExitCode.PARTLY_FAILED)
 
 

@@ -60,7 +60,7 @@ def lines(report: NodeReport, now: float) -> list[tuple[str, str]]:
             continue
         fault = "fault" if c.status == "false" else "unclear"
         told.append((fault, f"{c.name}{f' {c.subject}' if c.subject else ''}: {c.message}"))
-        if c.status == "false" and (advice := condition_advice(c.name)):
+        if c.status == "false" and (advice := c.advice or condition_advice(c.name)):
             told.append(("do", advice))
     return told
 

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from livefleet.control.session import Session, run_session
 from livefleet.kernel import ExitCode, OutsideWorld
-from livefleet.spec import Examination, Finding, Fleet, Grade, NodeSpec, node_digest
+from livefleet.spec import Examination, Finding, Fleet, Grade, NodeSpec, Trouble, node_digest
+from livefleet.spec.digest import digest_in_short
 
 __all__ = ["FleetExamination", "HostExamination", "examine_fleet"]
 
@@ -19,6 +20,7 @@ _TIMEOUT_S: Final = 90.0
 _SKEW_S: Final = 2.0
 """Of a host's clock against this one's: beyond it tickets, tokens and certificates are judged wrongly."""
 _MOST: Final = 4 << 20
+_NOT_THERE: Final = (1, 126, 127)  # of the shell, and of sudo where it finds no program
 
 Outside = Callable[[NodeSpec], list[Finding]]
 """What is seen of a node from here; blocks."""
@@ -80,14 +82,16 @@ def _examine(fleet: Fleet, name: str, outside: Outside) -> HostExamination:
     except OutsideWorld as error:
         if fleet.host(name).is_local:
             fix = f"`livefleet apply {name}`"
-            absent = Finding(area="service", what="release", grade=Grade.FAIL, message=str(error), fix=fix)
-            return HostExamination(name, (absent, *seen))
+            return HostExamination(name, (_release(Trouble.RELEASE_MISSING, str(error), fix), *seen))
         fix = "is it up? `ssh` to it as the fleet file says; a host that nobody can reach may be in pull mode"
-        lost = Finding(area="host", what="ssh", grade=Grade.FAIL, message=str(error), fix=fix)
+        lost = Finding(
+            area="host", what="ssh", grade=Grade.FAIL, message=str(error), fix=fix, trouble=Trouble.HOST_UNREACHABLE
+        )
         return HostExamination(name, (lost, *seen), reached=False)
     if isinstance(told, Finding):
         return HostExamination(name, (told, *seen))
     own = [finding for finding in told.findings if not _is_seen_better(finding, seen)]
+    seen = [_held_against(finding, told.findings) for finding in seen]
     return HostExamination(name, (*own, _clock(told.at, began, time.time()), _drift(told, node), *seen))
 
 
@@ -95,22 +99,38 @@ def _ask(fleet: Fleet, name: str, node: NodeSpec) -> Examination | Finding:
     """What the host says; a finding where it cannot say. Raises OutsideWorld."""
     program = f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
     out: dict[bool, bytearray] = {False: bytearray(), True: bytearray()}
+    told = Event()
 
     def hear(data: bytes, *, error: bool) -> None:
         out[error] += data[: max(0, _MOST - len(out[error]))]
+        # A process that a driver holds on to has said everything and cannot end.
+        if not error and out[False].endswith(b"}\n") and _parsed(out[False]) is not None:
+            told.set()
 
     words = (program, "agent", "doctor", str(node.paths.node_yaml), "--json")
-    code = run_session(fleet.host(name), Session(words, timeout_s=_TIMEOUT_S), hear, Event())
-    try:
-        return Examination.model_validate_json(bytes(out[False]))
-    except ValidationError:
-        last = bytes(out[True]).decode(errors="replace").strip().rpartition("\n")[2]
+    code = run_session(fleet.host(name), Session(words, timeout_s=_TIMEOUT_S), hear, told)
+    if (found := _parsed(out[False])) is not None:
+        return found
+    last = bytes(out[True]).decode(errors="replace").strip().rpartition("\n")[2]
+    fix = f"`livefleet apply {name}` brings the release and node.yaml of this fleet"
     if "No such command" in last:
         text = f"the release there cannot examine its host: {last}"
-    else:
-        text = f"`livefleet agent doctor` ended with {code}: {last or 'it said nothing'}"
-    fix = f"`livefleet apply {name}` brings the release and node.yaml of this fleet"
-    return Finding(area="service", what="release", grade=Grade.FAIL, message=text, fix=fix)
+        return _release(Trouble.RELEASE_TOO_OLD, text, fix)
+    if code in _NOT_THERE and program in last:
+        return _release(Trouble.RELEASE_MISSING, f"no release is there: {last}", fix)
+    text = f"`livefleet agent doctor` ended with {code}: {last or 'it said nothing'}"
+    return _release(Trouble.EXAMINATION_FAILED, text, fix)
+
+
+def _parsed(document: bytearray) -> Examination | None:
+    try:
+        return Examination.model_validate_json(bytes(document))
+    except ValidationError:
+        return None
+
+
+def _release(trouble: Trouble, message: str, fix: str) -> Finding:
+    return Finding(area="service", what="release", grade=Grade.FAIL, message=message, fix=fix, trouble=trouble)
 
 
 def _clock(at: float, began: float, ended: float) -> Finding:
@@ -119,7 +139,9 @@ def _clock(at: float, began: float, ended: float) -> Finding:
     if abs(skew) > _SKEW_S:
         text = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} this machine's"
         fix = "look at both: `timedatectl`; `livefleet apply` sets up a time service (`machine: {mode: managed}`)"
-        return Finding(area="clock", what="against here", grade=Grade.FAIL, message=text, fix=fix)
+        return Finding(
+            area="clock", what="against here", grade=Grade.FAIL, message=text, fix=fix, trouble=Trouble.CLOCK_DIFFERS
+        )
     return Finding(area="clock", what="against here", grade=Grade.OK, message="agrees with this machine's")
 
 
@@ -127,9 +149,20 @@ def _drift(told: Examination, node: NodeSpec) -> Finding:
     declared = node_digest(node)
     if told.digest == declared:
         return Finding(area="spec", what="fleet file", grade=Grade.OK, message="the host has what is declared")
-    text = f"the host has {told.digest[:12]}, declared is {declared[:12]}"
+    text = f"the host has {digest_in_short(told.digest)}, declared is {digest_in_short(declared)}"
     fix = f"`livefleet plan {node.name}` shows the difference, `livefleet apply {node.name}` ends it"
-    return Finding(area="spec", what="fleet file", grade=Grade.WARN, message=text, fix=fix)
+    return Finding(
+        area="spec", what="fleet file", grade=Grade.WARN, message=text, fix=fix, trouble=Trouble.SPEC_DIFFERS
+    )
+
+
+def _held_against(finding: Finding, own: Sequence[Finding]) -> Finding:
+    """A port that is silent from here, with what the host itself sees of it."""
+    if finding.trouble != Trouble.PORT_SILENT:
+        return finding
+    if not any(o.area == "ports" and o.what == finding.what and o.grade is Grade.OK for o in own):
+        return finding
+    return finding.model_copy(update={"message": f"{finding.message}; the host itself reaches it"})
 
 
 def _is_seen_better(finding: Finding, seen: Sequence[Finding]) -> bool:

@@ -41,6 +41,8 @@ class Condition(BaseModel):
     subject: str = ""
     since: float = 0.0
     gates_ready: bool = True
+    advice: str = ""
+    """What to do about just this; empty where the node has no better advice than the one for the condition."""
 
 
 class NodeReport(BaseModel):

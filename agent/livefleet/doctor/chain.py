@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from livefleet.chain import connect
+from livefleet.chain import NoProtocol, WrongChain, connect
 from livefleet.kernel import LivefleetError
-from livefleet.spec import Finding, Grade, Network, RpcEndpoint
+from livefleet.spec import Finding, Grade, Network, RpcEndpoint, Trouble
 from livefleet.spec.masked import masked_urls
 
-__all__ = ["EndpointView", "judge_chain", "look_at_chain"]
+__all__ = ["EndpointView", "judge_chain", "look_at_chain", "told_by"]
 
 _SLOW_S: Final = 2.0
 _BEHIND_S: Final = 60.0
@@ -25,6 +25,7 @@ class EndpointView:
     url: str  # without what may be a key
     chain_id: int | None = None
     error: str = ""
+    trouble: Trouble = Trouble.CHAIN_NOT_ANSWERING  # which the error is
     took_s: float = 0.0  # to look the protocol's contracts up and read the newest block
     block_at: int | None = None  # the newest block's time by the chain's clock, unix seconds
 
@@ -41,8 +42,33 @@ def judge_chain(views: Sequence[EndpointView], *, now: float, keeps_time: bool) 
     if keeps_time and good == 1:
         text = "one endpoint alone is usable: when it rests, rewards and redemptions wait"
         fix = "declare a second provider in `network.rpc`"
-        found.append(Finding(area="chain", what="endpoints", grade=Grade.WARN, message=text, fix=fix))
+        found.append(_bad(Trouble.CHAIN_ONE_ENDPOINT, "endpoints", text, fix, Grade.WARN))
     return found
+
+
+def told_by(error: LivefleetError) -> tuple[Trouble, str]:
+    """Which trouble an error of `connect` is, and what to do about it. Pure."""
+    trouble = _trouble_of(error)
+    return trouble, _FIXES[trouble]
+
+
+_FIXES: Final = {
+    Trouble.CHAIN_NOT_ANSWERING: "check the URL, the provider's plan and the way out of this network (`curl` it from"
+    " the host); the node goes on with the others",
+    Trouble.CHAIN_OTHER: "take it out of `network.rpc`, or put in the provider's URL for this chain",
+    Trouble.CHAIN_NO_PROTOCOL: "correct `network.controller`; where it is right, the provider has the chain only in"
+    " part: take another",
+}
+
+
+def _trouble_of(error: LivefleetError) -> Trouble:
+    match error:
+        case WrongChain():
+            return Trouble.CHAIN_OTHER
+        case NoProtocol():
+            return Trouble.CHAIN_NO_PROTOCOL
+        case _:
+            return Trouble.CHAIN_NOT_ANSWERING
 
 
 async def _ask(network: Network, endpoint: RpcEndpoint) -> EndpointView:
@@ -53,23 +79,32 @@ async def _ask(network: Network, endpoint: RpcEndpoint) -> EndpointView:
             alone = network.model_copy(update={"rpc": (endpoint,)})
             async with await connect(alone, timeout_s=_TIMEOUT_S) as client:
                 header = await client.rpc.latest()
-                return EndpointView(url, client.chain_id, "", time.monotonic() - began, header.timestamp)
+                took_s = time.monotonic() - began
+                return EndpointView(url, client.chain_id, took_s=took_s, block_at=header.timestamp)
     except TimeoutError:
         return EndpointView(url, error=f"no answer within {_TIMEOUT_S:g} s")
     except LivefleetError as error:
-        return EndpointView(url, error=masked_urls(str(error)))
+        return EndpointView(url, error=_alone(masked_urls(str(error)), url), trouble=_trouble_of(error))
+
+
+def _alone(text: str, url: str) -> str:
+    """The error without its words about all endpoints: there is one, and the finding names it."""
+    return text.removeprefix("no JSON-RPC endpoint answers: ").removeprefix(url).strip(": ") or text
 
 
 def _endpoint(view: EndpointView, now: float, *, keeps_time: bool) -> Finding:
     if view.error:
-        fix = "check the URL, the provider's plan and the way out of this network; the node goes on with the others"
-        return Finding(area="chain", what=view.url, grade=Grade.FAIL, message=view.error, fix=fix)
+        return _bad(view.trouble, view.url, view.error, _FIXES[view.trouble])
     age = now - (view.block_at or now)
     text = f"chain id {view.chain_id}, answers in {view.took_s:.1f} s, newest block {age:.0f} s old"
     if keeps_time and abs(age) > _BEHIND_S:
         fix = "the provider is behind, or this host's clock is wrong: compare with `timedatectl` and a second provider"
-        return Finding(area="chain", what=view.url, grade=Grade.FAIL, message=text, fix=fix)
+        return _bad(Trouble.CHAIN_BEHIND, view.url, text, fix)
     if view.took_s > _SLOW_S:
         fix = "put a nearer provider first in `network.rpc`"
-        return Finding(area="chain", what=view.url, grade=Grade.WARN, message=text, fix=fix)
+        return _bad(Trouble.CHAIN_SLOW, view.url, text, fix, Grade.WARN)
     return Finding(area="chain", what=view.url, grade=Grade.OK, message=text)
+
+
+def _bad(trouble: Trouble, what: str, message: str, fix: str, grade: Grade = Grade.FAIL) -> Finding:
+    return Finding(area="chain", what=what, grade=grade, message=message, fix=fix, trouble=trouble)

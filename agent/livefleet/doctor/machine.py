@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from livefleet.spec import Finding, Grade
+from livefleet.spec import Finding, Grade, Trouble
 
 __all__ = ["DiskSpace", "MachineFacts", "judge_machine", "read_machine"]
 
@@ -38,12 +38,12 @@ class MachineFacts:
     kernel: str
     disks: tuple[DiskSpace, ...]
     memory_available: int | None  # bytes
-    open_files: int
+    open_files: int | None  # None: no process of the node's runs
     is_clock_synchronised: bool | None  # None: the kernel does not tell
     reboot_wanted_by: tuple[str, ...] | None  # packages; None: no reboot is wanted
 
 
-def read_machine(places: dict[str, Path], *, open_files: int, root: Path = Path("/")) -> MachineFacts:
+def read_machine(places: dict[str, Path], *, open_files: int | None, root: Path = Path("/")) -> MachineFacts:
     """Read them; `places` are what has to have room, by name, `open_files` the limit of the node's process."""
     return MachineFacts(
         distribution=_distribution(root),
@@ -69,31 +69,37 @@ def judge_machine(facts: MachineFacts) -> list[Finding]:
 
 
 def _disk(disk: DiskSpace) -> Finding:
-    room = f"{disk.free / 2**30:.1f} of {disk.total / 2**30:.0f} GiB free ({disk.what})"
+    room = f"{_size(disk.free)} of {_size(disk.total)} free ({disk.what})"
     fix = f"make room on {disk.path}: `du -xh --max-depth=2 {disk.path} | sort -h | tail`"
     if disk.free < _DISK_FULL:
-        text = f"{room}; payments are refused when tickets cannot be written"
-        return Finding(area="disk", what=str(disk.path), grade=Grade.FAIL, message=text, fix=fix)
+        text = f"{room}; when nothing can be written, payments are refused and upgrades fail"
+        return _bad(Trouble.DISK_FULL, "disk", str(disk.path), text, fix, Grade.FAIL)
     if disk.free < _DISK_LOW:
-        return Finding(area="disk", what=str(disk.path), grade=Grade.WARN, message=room, fix=fix)
+        return _bad(Trouble.DISK_LOW, "disk", str(disk.path), room, fix)
     return Finding(area="disk", what=str(disk.path), grade=Grade.OK, message=room)
+
+
+def _size(number: int) -> str:
+    return f"{number / 2**30:.1f} GiB" if number >= 1 << 30 else f"{number / 2**20:.0f} MiB"
 
 
 def _memory(available: int | None) -> Finding:
     if available is None:
         return Finding(area="host", what="memory", grade=Grade.SKIP, message="the kernel does not tell")
-    room = f"{available / 2**30:.1f} GiB available"
+    room = f"{_size(available)} available"
     if available < _MEMORY_LOW:
         fix = "see who has it: `ps -eo rss,comm --sort=-rss | head`; give the node fewer sessions or models"
-        return Finding(area="host", what="memory", grade=Grade.WARN, message=room, fix=fix)
+        return _bad(Trouble.MEMORY_LOW, "host", "memory", room, fix)
     return Finding(area="host", what="memory", grade=Grade.OK, message=room)
 
 
-def _files(limit: int) -> Finding:
+def _files(limit: int | None) -> Finding:
+    if limit is None:
+        return Finding(area="host", what="open files", grade=Grade.SKIP, message="no agent runs that has a limit")
     text = f"the node may open {limit} files"
     if limit < _FILES_WANTED:
         fix = f"LimitNOFILE={_FILES_WANTED} in the unit; `livefleet apply` writes it"
-        return Finding(area="host", what="open files", grade=Grade.WARN, message=text, fix=fix)
+        return _bad(Trouble.FEW_OPEN_FILES, "host", "open files", f"{text}; each stream takes a few", fix)
     return Finding(area="host", what="open files", grade=Grade.OK, message=text)
 
 
@@ -103,7 +109,7 @@ def _clock(is_synchronised: bool | None) -> Finding:
     if not is_synchronised:
         text = "no time service keeps the clock; tickets and certificates are judged by it"
         fix = "`timedatectl set-ntp true`, or let `livefleet apply` see to it (`machine: {mode: managed}`)"
-        return Finding(area="clock", what="synchronised", grade=Grade.WARN, message=text, fix=fix)
+        return _bad(Trouble.CLOCK_NOT_KEPT, "clock", "synchronised", text, fix)
     return Finding(area="clock", what="synchronised", grade=Grade.OK, message="a time service keeps it")
 
 
@@ -112,7 +118,11 @@ def _reboot(wanted_by: tuple[str, ...] | None) -> Finding:
         return Finding(area="host", what="reboot", grade=Grade.OK, message="none is waited for")
     text = f"an upgrade of {', '.join(wanted_by) or 'a package'} waits for a reboot"
     fix = "`livefleet drain --host HOST`, reboot, `livefleet drain --off --host HOST`"
-    return Finding(area="host", what="reboot", grade=Grade.WARN, message=text, fix=fix)
+    return _bad(Trouble.REBOOT_WAITS, "host", "reboot", text, fix)
+
+
+def _bad(trouble: Trouble, area: str, what: str, message: str, fix: str, grade: Grade = Grade.WARN) -> Finding:
+    return Finding(area=area, what=what, grade=grade, message=message, fix=fix, trouble=trouble)
 
 
 def _distribution(root: Path) -> str:

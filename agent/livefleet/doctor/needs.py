@@ -6,12 +6,15 @@ import socket
 from collections.abc import Iterator
 
 from livefleet.chain import RemoteSigner, connect, read_key_file
+from livefleet.doctor.chain import told_by
+from livefleet.doctor.driver import of_condition
 from livefleet.hardware import read_snapshot
 from livefleet.kernel import BadInput, LivefleetError
 from livefleet.reconcile.resources.gpus import gpu_conditions
 from livefleet.roles.base import close_signer, open_signer, read_secret
 from livefleet.roles.store_check import check_database
-from livefleet.spec import Finding, Grade, NodeSpec, Role, extras_of, require_packages
+from livefleet.spec import Finding, Grade, NodeSpec, Role, Trouble, extras_of, require_packages
+from livefleet.spec.masked import masked_urls
 
 __all__ = ["addresses", "lasting_needs", "needs"]
 
@@ -33,11 +36,17 @@ async def needs(spec: NodeSpec) -> list[Finding]:
 
 
 async def lasting_needs(spec: NodeSpec) -> list[Finding]:
-    """Of these what can be looked at while the node runs as well: packages, files, keys, programs."""
+    """Of these what can be looked at while the node runs as well: packages, files, keys, programs, database."""
     packages = _packages(spec)
     if packages.grade is Grade.FAIL:
         return [packages]
-    return [packages, *_files(spec), *await _keys(spec), *_programs(spec)]
+    return [
+        packages,
+        *_files(spec),
+        *await _keys(spec),
+        *_programs(spec),
+        *await _database(spec, spec.network.chain_id),
+    ]
 
 
 def addresses(spec: NodeSpec) -> dict[str, str]:
@@ -54,7 +63,8 @@ def _packages(spec: NodeSpec) -> Finding:
     try:
         require_packages(spec)
     except BadInput as error:
-        return _failed("host", "packages", str(error), "`livefleet apply` installs the release that has them")
+        fix = "`livefleet apply` installs the release that has them"
+        return _failed(Trouble.PACKAGES_MISSING, "host", "packages", str(error), fix)
     return _good("host", "packages", ", ".join(sorted(extras_of(spec))))
 
 
@@ -64,7 +74,8 @@ def _files(spec: NodeSpec) -> Iterator[Finding]:
         try:
             read_secret(spec, name)
         except BadInput as error:
-            yield _failed("keys", f"secret {name}", str(error), "`livefleet apply` brings secrets again")
+            fix = "`livefleet apply` brings secrets again"
+            yield _failed(Trouble.SECRET_UNREADABLE, "keys", f"secret {name}", str(error), fix)
         else:
             yield _good("keys", f"secret {name}", "readable")
 
@@ -79,14 +90,19 @@ async def _keys(spec: NodeSpec) -> list[Finding]:
                 if isinstance(signer, RemoteSigner):
                     await signer.check()
                     where = f" at {key.remote.url if key.remote else ''}"
-                elif key.file is not None and (file := read_key_file(spec.paths.resolve(key.file))).is_open_to_others:
-                    where = f"; open to others: chmod 600 {file.path}"
             finally:
                 await close_signer(signer)
         except LivefleetError as error:
-            found.append(_failed("keys", f"key {name}", str(error), "`livefleet keys plan` says which key goes where"))
-        else:
-            found.append(_good("keys", f"key {name}", signer.address + where))
+            fix = "put right what it names; `livefleet keys plan` says which key goes where"
+            found.append(_failed(Trouble.KEY_UNUSABLE, "keys", f"key {name}", str(error), fix))
+            continue
+        found.append(_good("keys", f"key {name}", signer.address + where))
+        if key.file is not None and (file := read_key_file(spec.paths.resolve(key.file))).is_open_to_others:
+            text = f"{file.path} has mode {file.mode:04o}: others than its owner get at the key"
+            found.append(
+                Finding(area="keys", what=f"file of {name}", grade=Grade.WARN, message=text,
+                        fix=f"`chmod 600 {file.path}`", trouble=Trouble.KEY_OPEN_TO_OTHERS)
+            )  # fmt: skip
     return found
 
 
@@ -95,7 +111,8 @@ def _programs(spec: NodeSpec) -> list[Finding]:
         return []
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if nginx is None:
-        return [_failed("host", "nginx", "not installed: apt-get install nginx-light", "`livefleet apply` installs it")]
+        text = "not installed, and the front door is nginx"
+        return [_failed(Trouble.NGINX_MISSING, "host", "nginx", text, "`livefleet apply` installs it")]
     return [_good("host", "nginx", nginx)]
 
 
@@ -109,22 +126,16 @@ def _free_addresses(spec: NodeSpec) -> Iterator[Finding]:
                 sock.bind((host.strip("[]"), int(port)))
             except OSError as error:
                 text = f"{address}: {error.strerror} (is the agent running already?)"
-                yield _failed("ports", what, text, f"see who has it: `ss -ltnp 'sport = :{port}'`")
+                fix = f"see who has it: `ss -ltnp 'sport = :{port}'`"
+                yield _failed(Trouble.ADDRESS_TAKEN, "ports", what, text, fix)
             else:
                 yield _good("ports", what, f"{address} is free")
 
 
 async def _gpus(spec: NodeSpec) -> list[Finding]:
     snapshot = await asyncio.to_thread(read_snapshot, 0.0)
-    return [
-        Finding(
-            area="driver",
-            what=f"{c.name} {c.subject}".strip(),
-            grade=Grade.OK if c.status.value == "true" else Grade.FAIL,
-            message=c.message,
-        )
-        for c in gpu_conditions(snapshot, spec.gpus, spec.driver)
-    ]
+    found = map(of_condition, gpu_conditions(snapshot, spec.gpus, spec.driver))
+    return [f if f.grade is Grade.OK else f.model_copy(update={"grade": Grade.FAIL}) for f in found]
 
 
 async def _chain(spec: NodeSpec) -> list[Finding]:
@@ -137,7 +148,8 @@ async def _chain(spec: NodeSpec) -> list[Finding]:
             chain_id = client.chain_id
             found.append(_good("chain", "chain", f"chain id {chain_id}"))
     except LivefleetError as error:
-        found.append(_failed("chain", "chain", str(error), "check `network.rpc`, and the way out of this network"))
+        trouble, fix = told_by(error)
+        found.append(_failed(trouble, "chain", "chain", masked_urls(str(error)), fix))
     return [*found, *await _database(spec, chain_id)]
 
 
@@ -147,12 +159,13 @@ async def _database(spec: NodeSpec, chain_id: int | None) -> list[Finding]:
     try:
         return [_good("host", "database", await check_database(spec, shared, chain_id))]
     except LivefleetError as error:
-        return [_failed("host", "database", str(error), "check `store`, and the database's own log")]
+        fix = "check `store`, and the database's own log"
+        return [_failed(Trouble.DATABASE_UNUSABLE, "host", "database", str(error), fix)]
 
 
 def _good(area: str, what: str, message: str) -> Finding:
     return Finding(area=area, what=what, grade=Grade.OK, message=message)
 
 
-def _failed(area: str, what: str, message: str, fix: str) -> Finding:
-    return Finding(area=area, what=what, grade=Grade.FAIL, message=message, fix=fix)
+def _failed(trouble: Trouble, area: str, what: str, message: str, fix: str) -> Finding:
+    return Finding(area=area, what=what, grade=Grade.FAIL, message=message, fix=fix, trouble=trouble)

@@ -9,12 +9,14 @@ from urllib.request import urlopen
 
 from livefleet.kernel.pid_file import PID_FILE, holder_of
 from livefleet.monitoring.conditions import condition_advice
-from livefleet.spec import Finding, Grade, NodeSpec
+from livefleet.spec import Finding, Grade, NodeSpec, Trouble
+from livefleet.spec.digest import digest_in_short
 
 __all__ = ["NodeView", "judge_node", "look_at_node"]
 
 _TIMEOUT_S: Final = 5.0
 _MOST: Final = 32 << 20
+_READ_LOG: Final = "read the node's log: `journalctl -u livefleet -n 50`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,12 @@ def judge_node(view: NodeView, *, listen: str, digest: str) -> list[Finding]:
 
 def _silent(view: NodeView, listen: str) -> Finding:
     if view.pid is None:
-        text = "no agent of this node runs"
-        fix = "`systemctl status livefleet; journalctl -u livefleet -n 50`; `systemctl start livefleet`, or apply"
+        trouble, text = Trouble.AGENT_DOWN, "no agent of this node runs"
+        fix = "see why: `systemctl status livefleet`, `journalctl -u livefleet -n 50`; then `systemctl start livefleet`"
     else:
-        text = f"process {view.pid} runs, and does not answer at {listen}: {view.error}"
+        trouble, text = Trouble.AGENT_SILENT, f"process {view.pid} runs, and does not answer at {listen}: {view.error}"
         fix = "`livefleet logs HOST`; where it hangs, systemd's watchdog restarts it"
-    return Finding(area="service", what="agent", grade=Grade.FAIL, message=text, fix=fix)
+    return Finding(area="service", what="agent", grade=Grade.FAIL, message=text, fix=fix, trouble=trouble)
 
 
 def _drift(answer: Mapping[str, Any], digest: str) -> Finding:
@@ -72,9 +74,11 @@ def _drift(answer: Mapping[str, Any], digest: str) -> Finding:
     if answer.get("pull"):
         text = "the node runs settings that it has pulled since"
         return Finding(area="spec", what="node.yaml", grade=Grade.OK, message=text)
-    text = f"the node runs {runs[:12]}, node.yaml is {digest[:12]}"
+    text = f"the node runs {digest_in_short(runs)}, node.yaml is {digest_in_short(digest)}"
     fix = "`systemctl reload livefleet`, or `livefleet apply`; the condition SpecCurrent says what needs a restart"
-    return Finding(area="spec", what="node.yaml", grade=Grade.WARN, message=text, fix=fix)
+    return Finding(
+        area="spec", what="node.yaml", grade=Grade.WARN, message=text, fix=fix, trouble=Trouble.SPEC_NOT_TAKEN
+    )
 
 
 def _conditions(told: Sequence[Mapping[str, Any]]) -> list[Finding]:
@@ -83,19 +87,25 @@ def _conditions(told: Sequence[Mapping[str, Any]]) -> list[Finding]:
     for condition in told:
         if condition.get("status") == "true":
             continue
-        gates = condition.get("status") == "false" and condition.get("gates_ready")
+        is_false = condition.get("status") == "false"
+        gates = is_false and condition.get("gates_ready")
         found.append(
             Finding(
                 area="node",
                 what=f"{condition.get('name')} {condition.get('subject', '')}".strip(),
                 grade=Grade.FAIL if gates else Grade.WARN,
                 message=f"{condition.get('reason')}: {condition.get('message')}",
-                fix=condition_advice(str(condition.get("name"))) or "",
+                fix=_advice(condition) if is_false else "ask again in a minute; where it stays so, " + _READ_LOG,
+                trouble=Trouble.NODE_NOT_SERVING if gates else Trouble.NODE_CONDITION,
             )
         )
     if not found:
         found.append(Finding(area="node", what="conditions", grade=Grade.OK, message="all hold"))
     return found
+
+
+def _advice(condition: Mapping[str, Any]) -> str:
+    return str(condition.get("advice") or condition_advice(str(condition.get("name"))) or _READ_LOG)
 
 
 def _open_files(pid: int | None) -> int | None:

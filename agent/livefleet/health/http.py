@@ -85,6 +85,7 @@ def _condition(condition: Any) -> dict[str, Any]:
         "status": condition.status.value,
         "reason": condition.reason,
         "message": condition.message,
+        "advice": condition.advice,
         "since": condition.since,
         "gates_ready": condition.gates_ready,
     }
@@ -107,9 +108,10 @@ def _status_body(status: NodeStatus) -> dict[str, Any]:
 
 
 def _page(status: NodeStatus) -> str:
+    said = {c: "; ".join(filter(None, (c.message, c.advice))) for c in status.conditions}
     rows = "".join(
         f"<tr class={c.status.value}><td>{html.escape(c.name)}</td><td>{html.escape(c.subject)}</td>"
-        f"<td>{c.status.value}</td><td>{html.escape(c.reason)}</td><td>{html.escape(c.message)}</td></tr>"
+        f"<td>{c.status.value}</td><td>{html.escape(c.reason)}</td><td>{html.escape(said[c])}</td></tr>"
         for c in sorted(status.conditions, key=lambda c: (c.status is Status.TRUE, c.name))
     )
     parts = "".join(f"<h2>{html.escape(name)}</h2>{_table(part)}" for name, part in status.parts.items())

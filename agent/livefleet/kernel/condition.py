@@ -4,7 +4,7 @@ A part reports its own conditions on a board; liveness, readiness, /status, metr
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from livefleet.kernel.clock import Clock
@@ -27,10 +27,11 @@ class Condition:
     name: str  # CamelCase, stable: alerts name it
     status: Status
     reason: str  # CamelCase word for machines
-    message: str  # a sentence for people, with what to do next where something can be done
+    message: str  # a sentence for people: what was found, with numbers
     subject: str = ""  # what it is about when there are several: a GPU UUID, a model id
     gates_ready: bool = True  # FALSE or UNKNOWN keeps /readyz at 503
     since: float = 0.0  # unix seconds of the last change of status; the board fills it
+    advice: str = ""  # what to do about just this; empty: what is advised on the condition in general
 
 
 class ConditionBoard:
@@ -47,15 +48,7 @@ class ConditionBoard:
         before = self._conditions.get(key)
         unchanged = before is not None and before.status is condition.status
         since = before.since if unchanged and before is not None else self._clock.now()
-        after = Condition(
-            name=condition.name,
-            status=condition.status,
-            reason=condition.reason,
-            message=condition.message,
-            subject=condition.subject,
-            gates_ready=condition.gates_ready,
-            since=since,
-        )
+        after = replace(condition, since=since)
         self._conditions[key] = after
         if before is None or (before.status, before.reason) != (after.status, after.reason):
             for listener in self._listeners:

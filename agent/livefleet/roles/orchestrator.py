@@ -42,7 +42,7 @@ from livefleet.roles.report import load_part, payments_part, server_part
 from livefleet.roles.stores import open_stores
 from livefleet.roles.transcoding import limit_sessions, open_transcoder, work_by_device
 from livefleet.spec import NodeSpec
-from livefleet.wire import CertificateFiles, CertificateUnusable
+from livefleet.wire import CertificateFiles, CertificateUnusable, FrontDoorClosed
 from livefleet.wire.server import FRONT_DOOR_OPEN, OrchestratorServer, WorkerSecrets
 from livefleet.wire.storage import ObjectStore, open_store
 
@@ -53,6 +53,7 @@ log = logging.getLogger(__name__)
 # Shares of the time to stop in: for streams to end by themselves, then for what was taken, and for closing down.
 _RUN_ON = 0.35
 _DRAIN = 0.3
+_PUT_RIGHT = "put right what it names; where the node does not go on by itself, `systemctl restart livefleet`"
 
 
 class OrchestratorRole:
@@ -293,4 +294,5 @@ class OrchestratorRole:
 
     def _failed(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}"
-        self._context.board.report(Condition(FRONT_DOOR_OPEN, Status.FALSE, "NotServing", text))
+        advice = "" if isinstance(error, FrontDoorClosed) else _PUT_RIGHT
+        self._context.board.report(Condition(FRONT_DOOR_OPEN, Status.FALSE, "NotServing", text, advice=advice))

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from livefleet.spec.node import NodeSpec
 
-__all__ = ["node_digest", "to_yaml"]
+__all__ = ["digest_in_short", "node_digest", "to_yaml"]
 
 
 def node_digest(node: NodeSpec) -> str:
@@ -19,6 +19,11 @@ def node_digest(node: NodeSpec) -> str:
     """
     canonical = json.dumps(_plain(node), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return f"sha256:{hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def digest_in_short(digest: str) -> str:
+    """The first 12 hex digits: what people tell digests apart by."""
+    return digest.removeprefix("sha256:")[:12]
 
 
 def to_yaml(node: NodeSpec) -> str:

@@ -34,6 +34,9 @@ class Finding(BaseModel):
     fix: str = ""
     """What to do about it; empty where nothing has to be done."""
 
+    trouble: str = ""
+    """The `Trouble` that it is; empty where nothing is wrong, and from releases that have no word for it."""
+
 
 class Examination(BaseModel):
     """All that a host says of itself."""

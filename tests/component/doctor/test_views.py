@@ -2,16 +2,21 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 
 import pytest
 
+from livefleet.control import examine_fleet
+from livefleet.doctor import examine, needs
 from livefleet.doctor.chain import judge_chain, look_at_chain
 from livefleet.doctor.outside import judge_outside, look_from_outside
-from livefleet.spec import Grade
+from livefleet.kernel import SystemClock
+from livefleet.spec import Examination, Grade, Trouble, extras, load_fleet
 from tests.builders.agents import free_port
 from tests.builders.certificates import Authority
+from tests.builders.deploys import a_node
 
 pytestmark = pytest.mark.component
 
@@ -24,6 +29,41 @@ async def test_chain__one_endpoint_answers_and_one_does_not__each_is_told_withou
     assert (good.grade, bad.grade) == (Grade.OK, Grade.FAIL)
     assert "chain id 1337" in good.message
     assert "s3cret" not in f"{bad}"
+
+
+async def test_examination__packages_for_the_chain_are_missing__says_so_and_looks_at_the_rest(tmp_path, monkeypatch):
+    monkeypatch.setattr(extras, "_is_there", lambda module: module != "web3")
+    network = {"name": "devchain", "rpc": [f"http://127.0.0.1:{free_port()}"], "controller": f"0x{'11' * 20}"}
+    node = a_node(root=str(tmp_path), network=network, orchestrator={"service_uri": f"https://127.0.0.1:{free_port()}"})
+    found = {finding.trouble for finding in (await examine(node, SystemClock())).findings}
+    assert found >= {Trouble.PACKAGES_MISSING, Trouble.AGENT_DOWN, Trouble.PORT_REFUSED}
+    assert not any(trouble.startswith("chain") for trouble in found)
+
+
+def test_host__whose_program_says_all_and_cannot_end__is_examined_all_the_same(tmp_path):
+    root = tmp_path / "h"
+    said = Examination(node="h", at=time.time(), digest="d", findings=())
+    program = root / "opt/livefleet/current/venv/bin/livefleet"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\ncat <<'END'\n{said.model_dump_json(indent=2)}\nEND\nexec sleep 60\n")
+    program.chmod(0o755)
+    (tmp_path / "fleet.yaml").write_text(
+        f"name: f\nnetwork: offchain\nhosts:\n  h: {{address: '@local', root: {root}, role: orchestrator,"
+        " duties: [], orchestrator: {service_uri: 'https://127.0.0.1:1'}}\n"
+    )
+    began = time.monotonic()
+    fleet = load_fleet(tmp_path / "fleet.yaml")
+    (found,) = examine_fleet(fleet, ["h"], outside=lambda _: [], on_host=lambda _: None, parallel=1).hosts
+    assert (found.reached, [f.what for f in found.findings]) == (True, ["against here", "fleet file"])
+    assert time.monotonic() - began < 30
+
+
+async def test_needs__address_that_another_program_has__is_told_before_a_start(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        node = a_node(root=str(tmp_path), monitoring={"admin_listen": f"127.0.0.1:{port}"})
+        (taken,) = [f for f in await needs(node) if f.what == "admin address"]
+    assert (taken.trouble, f"sport = :{port}" in taken.fix) == (Trouble.ADDRESS_TAKEN, True)
 
 
 @contextlib.asynccontextmanager

@@ -10,10 +10,10 @@ from livefleet.doctor.driver import DriverFacts, judge_driver, read_driver
 from livefleet.doctor.machine import DiskSpace, MachineFacts, judge_machine, read_machine
 from livefleet.doctor.outside import OutsideView, judge_outside
 from livefleet.doctor.service import NodeView, judge_node
-from livefleet.hardware import HardwareSnapshot
+from livefleet.hardware import SIGN_OF_FAULT, HardwareSnapshot, sign_row
 from livefleet.hardware.models import Fault, GpuSample, NvmlFault
 from livefleet.reconcile.resources.gpus import gpu_conditions
-from livefleet.spec import DriverSettings, Finding, Grade
+from livefleet.spec import DriverSettings, Finding, Grade, Trouble
 
 pytestmark = pytest.mark.unit
 
@@ -32,7 +32,9 @@ WELL = MachineFacts(
 
 def wrong(findings: list[Finding]) -> list[tuple[str, str, str]]:
     bad = [finding for finding in findings if finding.grade in {Grade.WARN, Grade.FAIL}]
-    assert all(finding.fix for finding in bad if finding.area != "node"), "each says what to do"
+    assert all(finding.fix for finding in bad), "each says what to do"
+    assert {finding.trouble for finding in bad} <= set(Trouble), "each has a name for programs"
+    assert not any(finding.trouble for finding in findings if finding not in bad)
     return [(finding.grade.value, finding.area, finding.what) for finding in bad]
 
 
@@ -77,6 +79,7 @@ GPU = GpuSample(index=0, uuid="GPU-1", name="Card")
 DRIVER = DriverFacts(
     on_bus=("0000:01:00.0",),
     module="580.65.06",
+    library="580.65.06",
     is_nouveau_loaded=False,
     missing_libraries=(),
     locked_nodes=(),
@@ -93,7 +96,8 @@ def test_driver__that_is_well__has_nothing_wrong():
     assert judged(DRIVER) == []
     none_there = HardwareSnapshot(NOW, None, None, (), NvmlFault(Fault.NO_LIBRARY, "not found"))
     missing = ("libnvidia-encode.so.1",)
-    assert judged(replace(DRIVER, on_bus=(), module=None, missing_libraries=missing, snapshot=none_there)) == []
+    bare = replace(DRIVER, on_bus=(), module=None, library=None, missing_libraries=missing, snapshot=none_there)
+    assert judged(bare) == []
 
 
 @pytest.mark.parametrize(
@@ -101,6 +105,7 @@ def test_driver__that_is_well__has_nothing_wrong():
     [
         (replace(DRIVER, on_bus=("0000:01:00.0", "0000:02:00.0")), ("fail", "driver", "devices")),
         (replace(DRIVER, module="535.1.2"), ("fail", "driver", "module")),
+        (replace(DRIVER, module="535.1.2", library=None), ("fail", "driver", "module")),
         (replace(DRIVER, is_nouveau_loaded=True), ("fail", "driver", "module")),
         (replace(DRIVER, missing_libraries=("libnvidia-encode.so.1",)), ("fail", "driver", "video libraries")),
         (replace(DRIVER, locked_nodes=("/dev/nvidia0",)), ("fail", "driver", "device nodes")),
@@ -110,10 +115,55 @@ def test_driver__one_thing_wrong__is_found_alone(facts, found):
     assert judged(facts) == [found]
 
 
-def test_driver__card_without_a_module__is_found_with_what_nvml_says():
-    gone = HardwareSnapshot(NOW, None, None, (), NvmlFault(Fault.NO_DRIVER, "Driver Not Loaded"))
-    found = judged(replace(DRIVER, module=None, snapshot=gone))
-    assert [(grade, what) for grade, _, what in found] == [("fail", "module"), ("fail", "GpuDriver")]
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        (replace(DRIVER, module=None), Fault.NO_DRIVER),
+        (replace(DRIVER, module=None, library=None), Fault.NO_LIBRARY),
+        (replace(DRIVER, library="575.57.08"), Fault.MISMATCH),
+        (replace(DRIVER, is_nouveau_loaded=True, module=None), Fault.NO_DRIVER),
+    ],
+)
+def test_driver__module_amiss__is_told_once_whatever_nvml_says(facts, kind):
+    gone = HardwareSnapshot(NOW, None, None, (), NvmlFault(kind, "the library's words"))
+    assert judged(replace(facts, snapshot=gone)) == [("fail", "driver", "module")]
+
+
+def test_driver__declared_gpu_and_nothing_on_the_bus__is_found():
+    gone = HardwareSnapshot(NOW, None, None, (), NvmlFault(Fault.NO_LIBRARY, "not found"))
+    facts = replace(DRIVER, on_bus=(), module=None, library=None, snapshot=gone)
+    found = judge_driver(facts, gpu_conditions(gone, ("GPU-1",), DriverSettings()), transcodes=True)
+    assert [f.trouble for f in found if f.trouble] == [Trouble.NVML_MISSING, Trouble.GPU_UNKNOWN]
+    wrong(found)
+
+
+OF_DRIVER = {
+    Fault.NO_DRIVER: Trouble.DRIVER_NOT_LOADED,
+    Fault.MISMATCH: Trouble.DRIVER_MISMATCH,
+    Fault.HANGING: Trouble.NVML_NOT_ANSWERING,
+    Fault.NO_PERMISSION: Trouble.NVML_REFUSED,
+    Fault.BLOCKED: Trouble.NVML_BLOCKED,
+}
+OF_DEVICE = {Fault.LOST: Trouble.GPU_LOST, Fault.RESET_REQUIRED: Trouble.GPU_RESET_REQUIRED}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Fault if kind is not Fault.NO_LIBRARY])
+def test_driver__any_fault_of_nvml_or_a_device__has_its_name_and_its_own_advice(kind):
+    advice = sign_row(SIGN_OF_FAULT[kind]).advice
+    fault = NvmlFault(kind, "the driver's words")
+    for snapshot, trouble in (
+        (HardwareSnapshot(NOW, None, None, (), fault), OF_DRIVER.get(kind, Trouble.NVML_FAILED)),
+        (replace(DRIVER.snapshot, gpus=(replace(GPU, fault=fault),)), OF_DEVICE.get(kind, Trouble.GPU_FAILED)),
+    ):
+        conditions = gpu_conditions(snapshot, "all", DriverSettings())
+        found = judge_driver(replace(DRIVER, snapshot=snapshot), conditions, transcodes=True)
+        told = [(f.trouble, f.message, f.fix) for f in found if f.trouble]
+        if trouble is not Trouble.DRIVER_NOT_LOADED:
+            assert told == [(trouble, "the driver's words", advice)]
+        else:  # the module is there, so it cannot be what is not loaded
+            assert [(t, "the module is" in message, "/dev/nvidia*" in fix) for t, message, fix in told] == [
+                (trouble, True, True)
+            ]
 
 
 def test_driver__read_from_files__is_what_they_say(tmp_path):
@@ -126,7 +176,7 @@ def test_driver__read_from_files__is_what_they_say(tmp_path):
     (tmp_path / "proc/driver/nvidia").mkdir(parents=True)
     version = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build\n"
     (tmp_path / "proc/driver/nvidia/version").write_text(version)
-    (tmp_path / "proc/modules").write_text("nouveau 1 0 - Live 0x0\n")
+    (tmp_path / "sys/module/nouveau").mkdir(parents=True)
     facts = read_driver(DRIVER.snapshot, root=tmp_path)
     assert (facts.on_bus, facts.module, facts.is_nouveau_loaded) == (("0000:01:00.0",), "580.65.06", True)
 
@@ -145,6 +195,7 @@ def test_outside__door_that_is_well__has_nothing_wrong():
         (OutsideView(URI, no_name="Name or service not known"), True, ("fail", "dns", URI)),
         (OutsideView(URI, SEEN.addresses, no_door="Connection refused"), True, ("fail", "ports", URI)),
         (OutsideView(URI, SEEN.addresses, no_door="Connection refused"), False, ("warn", "ports", URI)),
+        (OutsideView(URI, SEEN.addresses, no_door="refused", is_refused=True), True, ("fail", "ports", URI)),
         (replace(SEEN, connected_in_s=1.5), True, ("warn", "ports", URI)),
         (replace(SEEN, no_tls="wrong version number"), True, ("fail", "certificate", URI)),
         (replace(SEEN, certificate_ends=NOW - 86_400), True, ("fail", "certificate", URI)),
@@ -184,7 +235,7 @@ def test_node__any_answer__means_this(view, found):
     assert wrong(judge_node(view, listen="127.0.0.1:7936", digest="abc")) == found
 
 
-GOOD = EndpointView("https://a.example", 42161, "", 0.3, int(NOW) - 1)
+GOOD = EndpointView("https://a.example", 42161, took_s=0.3, block_at=int(NOW) - 1)
 SECOND = replace(GOOD, url="https://b.example")
 
 

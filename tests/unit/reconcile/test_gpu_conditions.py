@@ -36,7 +36,8 @@ def test_no_library__uuid_declared__driver_is_false_and_gpu_unknown():
 def test_driver_fault__is_false_with_advice(kind):
     (driver,) = gpu_conditions(a_snapshot(fault=NvmlFault(kind, "the driver's words")), "all", DriverSettings())
     assert (driver.status, driver.reason) == (Status.FALSE, kind.value)
-    assert driver.message.startswith("the driver's words; ")
+    assert driver.message == "the driver's words"
+    assert driver.advice
 
 
 def test_declared_device_missing__is_false_and_names_what_is_there():
@@ -59,7 +60,7 @@ def test_device_faulty__gates_only_where_it_is_the_last(others):
     conditions = gpu_conditions(a_snapshot(sick, *others), "all", DriverSettings())
     (faulty,) = [c for c in conditions if c.subject == A]
     assert (faulty.gates_ready, faulty.reason) == (not others, "GpuResetRequired")
-    assert "nvidia-smi --gpu-reset" in faulty.message
+    assert "nvidia-smi --gpu-reset" in faulty.advice
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ async def test_one_sick__is_set_aside_alone__and_taken_back_a_while_after_it_is_
     node.hardware.show(GpuSample(0, A, fault=LOST), GpuSample(1, B, "L4"))
     await node.look()
     assert {uuid: device.is_dead for uuid, device in node.work.devices.items()} == {A: True}
-    assert node.said()[A].message.endswith("reboot the host; then look at power, riser and heat")
+    assert node.said()[A].advice.endswith("reboot the host; then look at power, riser and heat")
     assert (node.said("GpuAnswering")[A].status, node.said()[A].since) == (Status.FALSE, 1002.0)
     assert not node.board.blocking()
     node.hardware.show(GpuSample(0, A, "L4"), GpuSample(1, B, "L4"))

@@ -216,7 +216,10 @@ def _conditions(observed: DrainObserved, report: DrainReport) -> list[Condition]
     """Being emptied on purpose keeps no node from being ready: an upgrade of a drained node has to be able to end."""
     if observed.fault:
         text = f"{observed.fault}; until that is put right the node takes no new sessions"
-        found = [Condition(IN_SERVICE, Status.FALSE, "RequestUnreadable", text, gates_ready=False)]
+        advice = (
+            "let the service's user read the file, or ask anew: `livefleet drain --host HOST`, with `--off` to serve"
+        )
+        found = [Condition(IN_SERVICE, Status.FALSE, "RequestUnreadable", text, gates_ready=False, advice=advice)]
     elif (node := report.of()) is not None:
         found = [_condition(node)]
     elif report.state is not DrainState.IN_SERVICE:

@@ -315,12 +315,7 @@ def health_conditions(verdicts: Mapping[str, GpuVerdict], fault: str = "") -> tu
 
 def _conditions(uuid: str, verdict: GpuVerdict, *, gates: bool) -> Iterable[Condition]:
     status = Status.FALSE if verdict.state.is_aside else Status.TRUE
-    yield Condition(GPU_HEALTHY, status, verdict.reason, _text(verdict.text, verdict.advice), uuid, gates_ready=gates)
+    yield Condition(GPU_HEALTHY, status, verdict.reason, verdict.text, uuid, gates_ready=gates, advice=verdict.advice)
     facets = {sign.facet: sign for sign in reversed(verdict.signs)}  # the worst of each is first, and so written last
     for facet, sign in facets.items():
-        text = _text(sign.text, sign.advice)
-        yield Condition(facet.value, Status.FALSE, sign.reason, text, uuid, gates_ready=False)
-
-
-def _text(text: str, advice: str) -> str:
-    return f"{text}; {advice}" if advice else text
+        yield Condition(facet.value, Status.FALSE, sign.reason, sign.text, uuid, gates_ready=False, advice=sign.advice)

@@ -1,12 +1,16 @@
 """Declared GPUs against present ones."""
 
+from typing import Final
+
 from livefleet.hardware import SIGN_OF_FAULT, HardwareSampler, HardwareSnapshot, sign_row
 from livefleet.hardware.models import Fault
 from livefleet.kernel import Condition, Status
 from livefleet.reconcile.model import Action, Again, Plan
-from livefleet.spec import DriverSettings, GpuSelection
+from livefleet.spec import DriverSettings, GpuSelection, GpuSign
 
 __all__ = ["GpuResource", "gpu_conditions"]
+
+_TOO_OLD: Final = "declare a `driver.branch` that has it and `livefleet apply`, or lower `driver.min_version`"
 
 
 class GpuResource:
@@ -51,28 +55,25 @@ def gpu_conditions(snapshot: HardwareSnapshot, declared: GpuSelection, driver: D
     if fault is not None and not named and fault.kind is Fault.NO_LIBRARY:
         return (_driver(Status.TRUE, "NoGpu", "no NVIDIA driver on this machine; work runs on the CPU"),)
     if fault is not None:
-        advice = {
-            Fault.NO_LIBRARY: "install the driver: run apply again",
-            Fault.NO_DRIVER: "load the driver module or reboot",
-            Fault.MISMATCH: "the driver was upgraded under a running module: reboot",
-            Fault.HANGING: "the driver is stuck: drain and reboot",
-            Fault.NO_PERMISSION: "the service may not open /dev/nvidia*: check the unit's DeviceAllow",
-        }.get(fault.kind, "see the kernel log")
+        advice = sign_row(SIGN_OF_FAULT[fault.kind]).advice
         missing = tuple(_gpu(uuid, Status.UNKNOWN, fault.kind.value, "NVML cannot be asked") for uuid in named)
-        return (_driver(Status.FALSE, fault.kind.value, f"{fault.text}; {advice}"), *missing)
+        return (_driver(Status.FALSE, fault.kind.value, fault.text, advice), *missing)
     conditions = [_driver_version(snapshot, driver)]
     for uuid in named:
         gpu = snapshot.gpu(uuid)
         if gpu is None:
             present = ", ".join(g.uuid or f"index {g.index}" for g in snapshot.gpus) or "none"
-            conditions.append(_gpu(uuid, Status.FALSE, "Missing", f"declared but not present; present: {present}"))
+            text = f"declared but not present; present: {present}"
+            advice = f"{sign_row(GpuSign.MISSING).advice}; after a change of cards correct `gpus`"
+            conditions.append(_gpu(uuid, Status.FALSE, "Missing", text, advice=advice))
     ours = [gpu for gpu in snapshot.gpus if not (named and gpu.uuid and gpu.uuid not in named)]
     is_last = all(gpu.fault is not None for gpu in ours)
     for gpu in ours:
         subject = gpu.uuid or f"index {gpu.index}"
         if gpu.fault is not None:
-            text = f"{gpu.fault.text}; {sign_row(SIGN_OF_FAULT[gpu.fault.kind]).advice}"
-            conditions.append(_gpu(subject, Status.FALSE, gpu.fault.kind.value, text, gates_ready=is_last))
+            advice = sign_row(SIGN_OF_FAULT[gpu.fault.kind]).advice
+            told = _gpu(subject, Status.FALSE, gpu.fault.kind.value, gpu.fault.text, gates_ready=is_last, advice=advice)
+            conditions.append(told)
         else:
             memory = "" if gpu.memory_total is None else f", {gpu.memory_total >> 20} MiB"
             conditions.append(_gpu(subject, Status.TRUE, "Present", f"{gpu.name}{memory}"))
@@ -84,9 +85,8 @@ def _driver_version(snapshot: HardwareSnapshot, driver: DriverSettings) -> Condi
     if version is None:
         return _driver(Status.UNKNOWN, "VersionUnknown", "NVML does not tell the driver's version")
     if driver.min_version is not None and _parts(version) < _parts(driver.min_version):
-        return _driver(
-            Status.FALSE, "TooOld", f"driver {version} is older than the declared minimum {driver.min_version}"
-        )
+        text = f"driver {version} is older than the declared minimum {driver.min_version}"
+        return _driver(Status.FALSE, "TooOld", text, _TOO_OLD)
     return _driver(Status.TRUE, "Loaded", f"driver {version}, {len(snapshot.gpus)} device(s)")
 
 
@@ -94,9 +94,11 @@ def _parts(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def _driver(status: Status, reason: str, message: str) -> Condition:
-    return Condition("GpuDriver", status, reason, message)
+def _driver(status: Status, reason: str, message: str, advice: str = "") -> Condition:
+    return Condition("GpuDriver", status, reason, message, advice=advice)
 
 
-def _gpu(subject: str, status: Status, reason: str, message: str, *, gates_ready: bool = True) -> Condition:
-    return Condition("GpuPresent", status, reason, message, subject, gates_ready=gates_ready)
+def _gpu(
+    subject: str, status: Status, reason: str, message: str, *, gates_ready: bool = True, advice: str = ""
+) -> Condition:
+    return Condition("GpuPresent", status, reason, message, subject, gates_ready=gates_ready, advice=advice)
