@@ -26,6 +26,7 @@ from pathlib import Path
 
 from livefleet.ai import AiPool, ModelSnapshot, NoCapacity, RunnerRefused
 from livefleet.ai.pipelines.text_to_image import KIND
+from livefleet.ai.settings import KEEP_CONNECTIONS_S
 from livefleet.ai.watch import WatchLimits
 from livefleet.hardware import CPU_MEMORY, HardwareSampler, MachineMemory, VramLedger
 from livefleet.kernel import ConditionBoard, SystemClock
@@ -291,8 +292,8 @@ class Trouble:
         self.outcome.not_back.append(f"{name} did not come back within {BACK_WITHIN_S:g} s")
 
     async def _compare(self, before: "Standing") -> None:
-        """What is held more than before; abandoned connections get a moment to close."""
-        give_up = time.monotonic() + 10
+        """What is held more than before; connections that are kept for the next job get the time to close."""
+        give_up = time.monotonic() + KEEP_CONNECTIONS_S + 10
         while (found := self._standing().beyond(before)) and time.monotonic() < give_up:
             await asyncio.sleep(0.2)
         self.outcome.leaks += found

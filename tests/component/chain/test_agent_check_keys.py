@@ -57,7 +57,7 @@ async def test_check__key_file__says_its_address_and_who_can_read_it(tmp_path):
     key = {"file": "keys/caller.hex"}
     assert (await findings(tmp_path, key))["key caller"]["message"] == dev_signer(5).address
     path.chmod(0o644)
-    assert f"chmod 600 {path}" in (await findings(tmp_path, key))["key caller"]["message"]
+    assert f"chmod 600 {path}" in (await findings(tmp_path, key))["file of caller"]["fix"]
 
 
 @pytest.mark.parametrize(
