@@ -130,7 +130,7 @@ def _parsed(document: bytearray) -> Examination | None:
 
 
 def _release(trouble: Trouble, message: str, fix: str) -> Finding:
-    return Finding(area="service", what="release", grade=Grade.FAIL, message=message, fix=fix, trouble=trouble)
+    return Finding.bad(trouble, "service", "release", message, fix)
 
 
 def _clock(at: float, began: float, ended: float) -> Finding:

@@ -107,4 +107,4 @@ def _endpoint(view: EndpointView, now: float, *, keeps_time: bool) -> Finding:
 
 
 def _bad(trouble: Trouble, what: str, message: str, fix: str, grade: Grade = Grade.FAIL) -> Finding:
-    return Finding(area="chain", what=what, grade=grade, message=message, fix=fix, trouble=trouble)
+    return Finding.bad(trouble, "chain", what, message, fix, grade)

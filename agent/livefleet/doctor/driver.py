@@ -150,7 +150,7 @@ def _libraries(missing: tuple[str, ...]) -> Finding:
 
 
 def _fail(trouble: Trouble, what: str, message: str, fix: str) -> Finding:
-    return Finding(area="driver", what=what, grade=Grade.FAIL, message=message, fix=fix, trouble=trouble)
+    return Finding.bad(trouble, "driver", what, message, fix)
 
 
 def _on_bus(root: Path) -> tuple[str, ...]:

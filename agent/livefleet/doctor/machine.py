@@ -73,9 +73,9 @@ def _disk(disk: DiskSpace) -> Finding:
     fix = f"make room on {disk.path}: `du -xh --max-depth=2 {disk.path} | sort -h | tail`"
     if disk.free < _DISK_FULL:
         text = f"{room}; when nothing can be written, payments are refused and upgrades fail"
-        return _bad(Trouble.DISK_FULL, "disk", str(disk.path), text, fix, Grade.FAIL)
+        return Finding.bad(Trouble.DISK_FULL, "disk", str(disk.path), text, fix)
     if disk.free < _DISK_LOW:
-        return _bad(Trouble.DISK_LOW, "disk", str(disk.path), room, fix)
+        return Finding.bad(Trouble.DISK_LOW, "disk", str(disk.path), room, fix, Grade.WARN)
     return Finding(area="disk", what=str(disk.path), grade=Grade.OK, message=room)
 
 
@@ -89,7 +89,7 @@ def _memory(available: int | None) -> Finding:
     room = f"{_size(available)} available"
     if available < _MEMORY_LOW:
         fix = "see who has it: `ps -eo rss,comm --sort=-rss | head`; give the node fewer sessions or models"
-        return _bad(Trouble.MEMORY_LOW, "host", "memory", room, fix)
+        return Finding.bad(Trouble.MEMORY_LOW, "host", "memory", room, fix, Grade.WARN)
     return Finding(area="host", what="memory", grade=Grade.OK, message=room)
 
 
@@ -99,7 +99,9 @@ def _files(limit: int | None) -> Finding:
     text = f"the node may open {limit} files"
     if limit < _FILES_WANTED:
         fix = f"LimitNOFILE={_FILES_WANTED} in the unit; `livefleet apply` writes it"
-        return _bad(Trouble.FEW_OPEN_FILES, "host", "open files", f"{text}; each stream takes a few", fix)
+        return Finding.bad(
+            Trouble.FEW_OPEN_FILES, "host", "open files", f"{text}; each stream takes a few", fix, Grade.WARN
+        )
     return Finding(area="host", what="open files", grade=Grade.OK, message=text)
 
 
@@ -109,7 +111,7 @@ def _clock(is_synchronised: bool | None) -> Finding:
     if not is_synchronised:
         text = "no time service keeps the clock; tickets and certificates are judged by it"
         fix = "`timedatectl set-ntp true`, or let `livefleet apply` see to it (`machine: {mode: managed}`)"
-        return _bad(Trouble.CLOCK_NOT_KEPT, "clock", "synchronised", text, fix)
+        return Finding.bad(Trouble.CLOCK_NOT_KEPT, "clock", "synchronised", text, fix, Grade.WARN)
     return Finding(area="clock", what="synchronised", grade=Grade.OK, message="a time service keeps it")
 
 
@@ -118,11 +120,7 @@ def _reboot(wanted_by: tuple[str, ...] | None) -> Finding:
         return Finding(area="host", what="reboot", grade=Grade.OK, message="none is waited for")
     text = f"an upgrade of {', '.join(wanted_by) or 'a package'} waits for a reboot"
     fix = "`livefleet drain --host HOST`, reboot, `livefleet drain --off --host HOST`"
-    return _bad(Trouble.REBOOT_WAITS, "host", "reboot", text, fix)
-
-
-def _bad(trouble: Trouble, area: str, what: str, message: str, fix: str, grade: Grade = Grade.WARN) -> Finding:
-    return Finding(area=area, what=what, grade=grade, message=message, fix=fix, trouble=trouble)
+    return Finding.bad(Trouble.REBOOT_WAITS, "host", "reboot", text, fix, Grade.WARN)
 
 
 def _distribution(root: Path) -> str:

@@ -64,7 +64,7 @@ def _packages(spec: NodeSpec) -> Finding:
         require_packages(spec)
     except BadInput as error:
         fix = "`livefleet apply` installs the release that has them"
-        return _failed(Trouble.PACKAGES_MISSING, "host", "packages", str(error), fix)
+        return Finding.bad(Trouble.PACKAGES_MISSING, "host", "packages", str(error), fix)
     return _good("host", "packages", ", ".join(sorted(extras_of(spec))))
 
 
@@ -75,7 +75,7 @@ def _files(spec: NodeSpec) -> Iterator[Finding]:
             read_secret(spec, name)
         except BadInput as error:
             fix = "`livefleet apply` brings secrets again"
-            yield _failed(Trouble.SECRET_UNREADABLE, "keys", f"secret {name}", str(error), fix)
+            yield Finding.bad(Trouble.SECRET_UNREADABLE, "keys", f"secret {name}", str(error), fix)
         else:
             yield _good("keys", f"secret {name}", "readable")
 
@@ -94,7 +94,7 @@ async def _keys(spec: NodeSpec) -> list[Finding]:
                 await close_signer(signer)
         except LivefleetError as error:
             fix = "put right what it names; `livefleet keys plan` says which key goes where"
-            found.append(_failed(Trouble.KEY_UNUSABLE, "keys", f"key {name}", str(error), fix))
+            found.append(Finding.bad(Trouble.KEY_UNUSABLE, "keys", f"key {name}", str(error), fix))
             continue
         found.append(_good("keys", f"key {name}", signer.address + where))
         if key.file is not None and (file := read_key_file(spec.paths.resolve(key.file))).is_open_to_others:
@@ -112,7 +112,7 @@ def _programs(spec: NodeSpec) -> list[Finding]:
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if nginx is None:
         text = "not installed, and the front door is nginx"
-        return [_failed(Trouble.NGINX_MISSING, "host", "nginx", text, "`livefleet apply` installs it")]
+        return [Finding.bad(Trouble.NGINX_MISSING, "host", "nginx", text, "`livefleet apply` installs it")]
     return [_good("host", "nginx", nginx)]
 
 
@@ -127,7 +127,7 @@ def _free_addresses(spec: NodeSpec) -> Iterator[Finding]:
             except OSError as error:
                 text = f"{address}: {error.strerror} (is the agent running already?)"
                 fix = f"see who has it: `ss -ltnp 'sport = :{port}'`"
-                yield _failed(Trouble.ADDRESS_TAKEN, "ports", what, text, fix)
+                yield Finding.bad(Trouble.ADDRESS_TAKEN, "ports", what, text, fix)
             else:
                 yield _good("ports", what, f"{address} is free")
 
@@ -149,7 +149,7 @@ async def _chain(spec: NodeSpec) -> list[Finding]:
             found.append(_good("chain", "chain", f"chain id {chain_id}"))
     except LivefleetError as error:
         trouble, fix = told_by(error)
-        found.append(_failed(trouble, "chain", "chain", masked_urls(str(error)), fix))
+        found.append(Finding.bad(trouble, "chain", "chain", masked_urls(str(error)), fix))
     return [*found, *await _database(spec, chain_id)]
 
 
@@ -160,12 +160,8 @@ async def _database(spec: NodeSpec, chain_id: int | None) -> list[Finding]:
         return [_good("host", "database", await check_database(spec, shared, chain_id))]
     except LivefleetError as error:
         fix = "check `store`, and the database's own log"
-        return [_failed(Trouble.DATABASE_UNUSABLE, "host", "database", str(error), fix)]
+        return [Finding.bad(Trouble.DATABASE_UNUSABLE, "host", "database", str(error), fix)]
 
 
 def _good(area: str, what: str, message: str) -> Finding:
     return Finding(area=area, what=what, grade=Grade.OK, message=message)
-
-
-def _failed(trouble: Trouble, area: str, what: str, message: str, fix: str) -> Finding:
-    return Finding(area=area, what=what, grade=Grade.FAIL, message=message, fix=fix, trouble=trouble)

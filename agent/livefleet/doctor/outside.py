@@ -71,7 +71,7 @@ def judge_outside(view: OutsideView, *, now: float, where: str, strict: bool) ->
     if view.no_name:
         text = f"from {where}: {view.no_name}"
         fix = "make the DNS record, or declare a service_uri whose name there is (`livefleet chain plan` registers it)"
-        return [_bad(Trouble.NO_NAME, "dns", view.uri, text, fix)]
+        return [Finding.bad(Trouble.NO_NAME, "dns", view.uri, text, fix)]
     text = f"from {where}: {', '.join(view.addresses)}"
     found = [Finding(area="dns", what=view.uri, grade=Grade.OK, message=text)]
     if view.no_door:
@@ -80,7 +80,7 @@ def judge_outside(view: OutsideView, *, now: float, where: str, strict: bool) ->
     if view.no_tls:
         text = f"from {where}: no TLS: {view.no_tls}"
         fix = "another program has the port, or something between ends TLS: forward TCP as it is"
-        return [*found, _bad(Trouble.NO_TLS, "certificate", view.uri, text, fix)]
+        return [*found, Finding.bad(Trouble.NO_TLS, "certificate", view.uri, text, fix)]
     return [*found, _certificate(view, now)]
 
 
@@ -88,9 +88,9 @@ def _shut(view: OutsideView, where: str, grade: Grade) -> Finding:
     text = f"from {where}: {view.no_door}"
     if view.is_refused:
         fix = "nobody listens there: see whether the node runs (`systemctl status livefleet`), and where the router"
-        return _bad(Trouble.PORT_REFUSED, "ports", view.uri, text, f"{fix} forwards the port to", grade)
+        return Finding.bad(Trouble.PORT_REFUSED, "ports", view.uri, text, f"{fix} forwards the port to", grade)
     fix = "open the port in the firewall and forward it in the router; from a host's own network it may stay shut"
-    return _bad(Trouble.PORT_SILENT, "ports", view.uri, text, fix, grade)
+    return Finding.bad(Trouble.PORT_SILENT, "ports", view.uri, text, fix, grade)
 
 
 def _reached(view: OutsideView, where: str) -> Finding:
@@ -98,7 +98,7 @@ def _reached(view: OutsideView, where: str) -> Finding:
     text = f"reached from {where} in {took * 1000:.0f} ms"
     if took > _SLOW_S:
         fix = "gateways give up after 500 ms; look at the way there: `mtr`"
-        return _bad(Trouble.PORT_SLOW, "ports", view.uri, text, fix, Grade.WARN)
+        return Finding.bad(Trouble.PORT_SLOW, "ports", view.uri, text, fix, Grade.WARN)
     return Finding(area="ports", what=view.uri, grade=Grade.OK, message=text)
 
 
@@ -106,15 +106,11 @@ def _certificate(view: OutsideView, now: float) -> Finding:
     days = ((view.certificate_ends or 0.0) - now) / _DAY_S
     fix = "renew it; the node's own is renewed by itself, so look at `orchestrator.tls` and at the host's clock"
     if days < 0:
-        return _bad(Trouble.CERTIFICATE_ENDED, "certificate", view.uri, f"ended {-days:.0f} days ago", fix)
+        return Finding.bad(Trouble.CERTIFICATE_ENDED, "certificate", view.uri, f"ended {-days:.0f} days ago", fix)
     text = f"good for {days:.0f} more days"
     if days < _ENDS_SOON_DAYS:
-        return _bad(Trouble.CERTIFICATE_ENDS_SOON, "certificate", view.uri, text, fix, Grade.WARN)
+        return Finding.bad(Trouble.CERTIFICATE_ENDS_SOON, "certificate", view.uri, text, fix, Grade.WARN)
     return Finding(area="certificate", what=view.uri, grade=Grade.OK, message=text)
-
-
-def _bad(trouble: Trouble, area: str, what: str, message: str, fix: str, grade: Grade = Grade.FAIL) -> Finding:
-    return Finding(area=area, what=what, grade=grade, message=message, fix=fix, trouble=trouble)
 
 
 def _why(error: Exception, within_s: float) -> str:

@@ -1,8 +1,11 @@
 """What an examination of a host finds: the host writes it, the operator's machine reads it."""
 
 from enum import StrEnum
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
+
+from livefleet.spec.troubles import Trouble
 
 __all__ = ["Examination", "Finding", "Grade"]
 
@@ -36,6 +39,11 @@ class Finding(BaseModel):
 
     trouble: str = ""
     """The `Trouble` that it is; empty where nothing is wrong, and from releases that have no word for it."""
+
+    @classmethod
+    def bad(cls, trouble: Trouble, area: str, what: str, message: str, fix: str, grade: Grade = Grade.FAIL) -> Self:
+        """Something that somebody should act on."""
+        return cls(area=area, what=what, grade=grade, message=message, fix=fix, trouble=trouble)
 
 
 class Examination(BaseModel):
