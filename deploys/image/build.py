@@ -16,7 +16,7 @@ from deploys.image.chroot import Chroot, run_tool
 from deploys.image.collisions import settle_collisions
 from deploys.image.epoch import SourceState, epoch_of, look_at
 from deploys.image.fill import DRIVER_VERSION, OPT, agent_commands, driver_commands, system_commands
-from deploys.image.formats import missing_tools, settle_times, sha256_of, write_image
+from deploys.image.formats import missing_tools, packages_of_tools, settle_times, sha256_of, write_image
 from deploys.image.inventory import kernels_in, packages_in, tree_sha256, wheels_of
 from deploys.image.neutral import neutralise, problems_in
 from deploys.image.order import ImageOrder, Resolved, resolve
@@ -188,13 +188,10 @@ def _json(manifest: ImageManifest) -> str:
 def _tools(image_format: ImageFormat) -> dict[str, str]:
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     found = {"livefleet": __version__}
-    tools = {"mmdebstrap": "mmdebstrap", "mke2fs": "e2fsprogs", "tar": "tar"}
-    if image_format is ImageFormat.DISK:
-        tools |= {"sfdisk": "fdisk", "mkfs.vfat": "dosfstools", "mcopy": "mtools"}
-    for tool, package in tools.items():
+    for package in packages_of_tools(image_format):
         if shutil.which("dpkg-query") is not None:
             words = ["dpkg-query", "-W", "-f", "${Version}", package]
-            found[tool] = run_tool(words, f"asking for {package}'s version", environment=environment)
+            found[package] = run_tool(words, f"asking for {package}'s version", environment=environment)
     return found
 
 

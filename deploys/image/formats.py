@@ -11,7 +11,7 @@ from deploys.image.disk import write_disk
 from deploys.image.ext4 import ext4_mib, tool_environment, write_ext4
 from livefleet.spec import ImageDisk, ImageFormat
 
-__all__ = ["missing_tools", "needed_tools", "settle_times", "sha256_of", "write_image"]
+__all__ = ["missing_tools", "needed_tools", "packages_of_tools", "settle_times", "sha256_of", "write_image"]
 
 _PACKAGE_OF: Final = {
     "mmdebstrap": "mmdebstrap",
@@ -40,6 +40,11 @@ def needed_tools(image_format: ImageFormat) -> tuple[str, ...]:
             return (*ext4, "sfdisk", "mkfs.vfat", "mcopy", "mmd")
         case _:
             assert_never(image_format)
+
+
+def packages_of_tools(image_format: ImageFormat) -> list[str]:
+    """Debian's packages that have them."""
+    return sorted({_PACKAGE_OF[tool] for tool in needed_tools(image_format)})
 
 
 def missing_tools(image_format: ImageFormat) -> list[str]:
