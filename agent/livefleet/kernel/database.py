@@ -6,7 +6,7 @@ Every function blocks, and raises OSError or sqlite3.Error as they come: what a 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 __all__ = ["execute_script", "open_database", "reading", "transaction"]
@@ -21,13 +21,12 @@ def open_database(path: Path, *, busy_s: float = 30.0, survives_power_loss: bool
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, isolation_level=None, timeout=busy_s, check_same_thread=False)
-    try:
+    with ExitStack() as stack:
+        db = sqlite3.connect(path, isolation_level=None, timeout=busy_s, check_same_thread=False)
+        stack.callback(db.close)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute(f"PRAGMA synchronous={'FULL' if survives_power_loss else 'NORMAL'}")
-    except BaseException:
-        db.close()
-        raise
+        stack.pop_all()
     return db
 
 
@@ -38,10 +37,9 @@ def transaction(db: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield db
         db.execute("COMMIT")
-    except BaseException:
-        if db.in_transaction:
+    finally:
+        if db.in_transaction:  # no longer, where it was committed
             db.execute("ROLLBACK")
-        raise
 
 
 def execute_script(db: sqlite3.Connection, script: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -57,6 +58,7 @@ class DeviceLanes:
         self._arrivals = arrivals
         self._stand_ins = frozenset(stand_ins)
         self._emptying: frozenset[str] = frozenset()
+        self._held = AsyncExitStack()
         self._tasks = asyncio.TaskGroup()
         self._duties: list[asyncio.Task[None]] = []
         self._lanes: dict[str, DeviceLane] = {}
@@ -64,30 +66,27 @@ class DeviceLanes:
             self._add(device)
 
     async def __aenter__(self) -> Self:
-        await self._tasks.__aenter__()
-        for lane in self:
-            self._start(lane)
-        self._duties.append(self._tasks.create_task(self._welcome()))
-        if self._proof_interval_s is not None:
-            self._duties.append(self._tasks.create_task(self._prove(self._proof_interval_s)))
-        try:
-            async with asyncio.timeout(self._ready_timeout_s):
-                for lane in self:
-                    await lane.worker.settled.wait()
-        except TimeoutError:
-            pass  # the conditions tell which device is not there yet
-        except BaseException as error:
-            await self.__aexit__(type(error), error, error.__traceback__)
-            raise
+        async with AsyncExitStack() as held:
+            await self._tasks.__aenter__()
+            held.push_async_callback(self._tasks.__aexit__, None, None, None)  # an error of the block is its own
+            held.callback(self._end_duties)
+            for lane in self:
+                self._start(lane)
+            self._duties.append(self._tasks.create_task(self._welcome()))
+            if self._proof_interval_s is not None:
+                self._duties.append(self._tasks.create_task(self._prove(self._proof_interval_s)))
+            # Where the time is over, the conditions tell which device is not there yet.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._ready_timeout_s):
+                    for lane in self:
+                        await lane.worker.settled.wait()
+            self._held = held.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        duties, self._duties = self._duties, []
-        for duty in duties:
-            duty.cancel()
-        await self._tasks.__aexit__(None, None, None)
+        await self._held.aclose()
 
     def __len__(self) -> int:
         return len(self._lanes)
@@ -168,6 +167,11 @@ class DeviceLanes:
             deadline_s=self._deadline_s,
         )
         return lane
+
+    def _end_duties(self) -> None:
+        duties, self._duties = self._duties, []
+        for duty in duties:
+            duty.cancel()
 
     def _start(self, lane: DeviceLane) -> None:
         lane.folder.mkdir(parents=True, mode=0o700)
