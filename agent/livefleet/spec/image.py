@@ -172,7 +172,7 @@ class ImageManifest(SpecModel):
     release: ImageRelease
     packages: tuple[ImagePackage, ...]
     tools: dict[str, str]
-    """Programs that made the image, and their versions."""
+    """Debian packages of the programs that made the image, and livefleet itself, with their versions."""
 
     tree_sha256: Sha256
     """Over every file's path, kind, mode, owner and content but the manifest's own: the same whatever the format."""
