@@ -330,7 +330,7 @@ class Transactions:
             more = f"; {len(stuck) - 1} more wait" if len(stuck) > 1 else ""
             status, reason, text = Status.FALSE, "Waiting", f"{stuck[0].purpose}: {stuck[0].because}{more}"
         else:
-            status, reason, text = Status.TRUE, "NothingIsStuck", f"{len(self.waiting)} under way, none for long"
+            status, reason, text = Status.TRUE, "NothingIsStuck", f"none is stuck, {len(self.waiting)} under way"
         self._report(Condition(TRANSACTIONS_MOVE, status, reason, text, subject=self.address, gates_ready=False))
 
     async def _live(self, purpose: str) -> Intent | None:
