@@ -1,6 +1,7 @@
 """Reward called once in each round by a whole agent."""
 
 import asyncio
+import socket
 
 import pytest
 
@@ -54,3 +55,14 @@ async def test_reward__new_rounds_seen_and_slept_through__is_called_once_in_each
         await asyncio.to_thread(node.agent.start)  # the same round once more
         await rewarded(node, third)
         assert await transactions(node) == sent + 2
+
+
+async def test_reward__somebody_has_the_node_s_port__is_called_all_the_same(tmp_path):
+    async with a_paid_node(tmp_path, start=False, duties={"reward": {"check_every_s": 0.3}}) as node:
+        port = int(node.agent.service_uri.rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            await asyncio.to_thread(node.agent.start, ready=False)
+            await asyncio.to_thread(node.agent.until_condition, "FrontDoorOpen", "NotServing")
+            await rewarded(node, await node.chain.client.rounds.current_round())
+            await rewarded(node, await node.chain.next_round())
+        await asyncio.to_thread(node.agent.wait_ready)

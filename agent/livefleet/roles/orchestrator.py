@@ -6,6 +6,7 @@ import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -39,7 +40,7 @@ from livefleet.roles.reference_metrics import (
     transcoded_readings,
 )
 from livefleet.roles.report import load_part, payments_part, server_part
-from livefleet.roles.stores import open_stores
+from livefleet.roles.stores import NodeStores, open_stores
 from livefleet.roles.transcoding import limit_sessions, open_transcoder, work_by_device
 from livefleet.spec import NodeSpec
 from livefleet.wire import CertificateFiles, CertificateUnusable, FrontDoorClosed
@@ -235,16 +236,27 @@ class OrchestratorRole:
         ]
 
     async def _serve(self) -> None:
+        async with AsyncExitStack() as stack:
+            stack.callback(self._parted)
+            stores = await stack.enter_async_context(open_stores(self._context))
+            if self._signer is None:
+                self._payments = OffchainPayments()
+                await self._work(stores, self._payments)
+                return
+            chain = await stack.enter_async_context(open_chain_side(self._context, self._signer, stores))
+            self._chain, self._payments = chain, chain.payments
+            # Rewards and tickets wait for no device and no port, and what ails these takes nothing from them.
+            work = partial(self._work, stores, chain.payments)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(chain.run(self._context), name="chain")
+                await run_duty("work", work, on_failure=self._failed)
+
+    async def _work(self, stores: NodeStores, payments: Payments) -> None:
+        """Serve gateways and workers, until cancelled."""
         spec, context, paths = self._spec, self._context, self._spec.paths
         transcoding = spec.duties.transcoding
         async with AsyncExitStack() as stack:
             stack.callback(self._closed)
-            stores = await stack.enter_async_context(open_stores(context))
-            if self._signer is None:
-                self._payments = OffchainPayments()
-            else:
-                self._chain = await stack.enter_async_context(open_chain_side(context, self._signer, stores))
-                self._payments = self._chain.payments
             if spec.duties.ai is not None or self._worker_secrets is not None:
                 self._accounts = await stack.enter_async_context(open_model_accounts(context))
             if spec.duties.ai is not None:
@@ -258,7 +270,7 @@ class OrchestratorRole:
             self._server = await stack.enter_async_context(
                 OrchestratorServer(
                     self._settings,
-                    payments=self._payments,
+                    payments=payments,
                     signer=self._signer,
                     auth_secret=await stores.tickets.secret("auth-token"),
                     state_dir=paths.state,
@@ -282,15 +294,16 @@ class OrchestratorRole:
             )
             self._take(self._server)
             log.info("orchestrator.serving", extra={"service_uri": self._settings.service_uri})
-            if self._chain is not None:
-                await self._chain.run(context)
-            else:
-                await asyncio.Event().wait()
+            await asyncio.Event().wait()
 
     def _closed(self) -> None:
         """Nothing is served any more; what was said of models does not hold either."""
-        self._server = self._payments = self._ai = self._chain = self._transcoder = self._accounts = None
+        self._server = self._ai = self._transcoder = self._accounts = None
         forget_models(self._context.board)
+
+    def _parted(self) -> None:
+        """No payments are taken any more, and nothing is done on chain."""
+        self._payments = self._chain = None
 
     def _failed(self, error: BaseException) -> None:
         text = f"{type(error).__name__}: {error}"
