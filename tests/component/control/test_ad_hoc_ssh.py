@@ -139,9 +139,10 @@ def test_logs__followed__new_lines_come_and_nothing_stays_on_the_host_afterwards
             next(line for line in process.stdout if line.startswith("as-root | "))  # its journal is followed
             host.run("systemctl restart livefleet")
             line = next(line for line in process.stdout if "agent.started" in line)
-        finally:
             process.send_signal(signal.SIGINT)
             process.wait(20)
+        finally:
+            process.kill()  # where it stays, the test is to say so and not to wait with it
     assert line.startswith("as-root | ")
     deadline = time.monotonic() + 10
     while left := host.run("pgrep -af '[j]ournalctl --unit|[s]ys.stdin.buffer' || true").stdout.strip():
