@@ -94,12 +94,16 @@ class Earning:
         await asyncio.to_thread(self.redeemer.start, ready=False)
 
     async def _hand_over(self, stranger: socket.socket) -> None:
-        """The port is free; a block has the node look, and another one look at what came of that."""
+        """The port is free; a block has the node look, and another one look at what came of that.
+
+        Rounds may go on only when the ticket is redeemed, which its parameters' end must come before.
+        """
         stranger.close()
         await asyncio.to_thread(self.redeemer.until_condition, "RedeemerOpen", "Serving")
         await self.node.chain.mine()
         await asyncio.to_thread(self.redeemer.until, "the ticket", lambda status: status["redeemer"]["queued"])
-        await self.node.chain.mine()
+        await self.node.chain.mine(PARAMS_VALID_BLOCKS + 1)
+        await asyncio.to_thread(self.redeemer.until, "its redemption", _is_redeemed)
 
     async def _troubles_of_books(self, watch: Watch) -> None:
         chain, owner = self.node.chain, self.node.orchestrator.address
@@ -322,6 +326,11 @@ async def win_a_ticket(node: PaidNode) -> None:
         if node.agent.status()["payments"]["tickets"]["pending"]["count"]:
             return
     raise AssertionError("no ticket has won")
+
+
+def _is_redeemed(status: dict) -> bool:
+    tickets = status["redeemer"]["tickets"]
+    return tickets["redeemed"]["count"] > 0 and not tickets["pending"]["count"]
 
 
 def _says(status: dict, name: str, text: str) -> bool:
