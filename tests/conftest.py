@@ -13,7 +13,7 @@ from tests.tiers import duties_of, is_asked_for, runs_alone
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
 
-# A shell has what it starts in the background ignore this, and so would every process that a test starts and interrupts.
+# What a shell starts in the background ignores this, and so would every process that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
