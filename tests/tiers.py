@@ -149,6 +149,7 @@ DUTIES: dict[str, tuple[str, ...]] = {
         "e2e/test_node_redemption.py",
         "e2e/test_node_shared_redeemer.py",
         "e2e/test_node_shared_store.py",
+        "e2e/test_node_smoke.py",
         "e2e/test_node_survives.py",
         "e2e/test_node_takeover.py",
         "fault",

@@ -82,7 +82,7 @@ class Agent:
             self._sampler = sampler
             ledger = open_ledger(spec, MachineMemory(sampler))
             aside = DevicesAside()
-            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler, ledger, aside))
+            self._role = _role_of(RoleContext(spec, self._board, self._clock, sampler, ledger, aside, self._release))
             registry = CollectorRegistry()
             for collector in (
                 NodeCollector(self.status),

@@ -15,6 +15,7 @@ from livefleet.cli.agent_first_boot import first_boot
 from livefleet.cli.agent_gpu import gpu
 from livefleet.cli.agent_ledger import ledger
 from livefleet.cli.agent_reload import reload
+from livefleet.cli.agent_smoke import smoke
 from livefleet.cli.agent_store import store
 from livefleet.cli.output import console, print_json
 from livefleet.kernel import ExitCode, LivefleetError
@@ -39,6 +40,7 @@ command.add_command(first_boot)
 command.add_command(gpu)
 command.add_command(ledger)
 command.add_command(reload)
+command.add_command(smoke)
 command.add_command(store)
 
 

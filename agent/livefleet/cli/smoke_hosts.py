@@ -12,7 +12,7 @@ from typing import Any
 from livefleet.chain import KeyFile, LocalSigner, load_key
 from livefleet.cli.smoke_job import SmokeClip, SmokeGateway
 from livefleet.cli.smoke_worker import Counts, NotSaid, SmokeWorker
-from livefleet.control import SmokeJob, SmokeResult, SmokeStage, host_status
+from livefleet.control import SmokeJob, SmokeResult, SmokeStage, host_status, told_to_host
 from livefleet.control.stop import Stop
 from livefleet.kernel import BadInput, LivefleetError
 from livefleet.media.ladder import parse_profile
@@ -55,7 +55,8 @@ class FleetSmoker:
         """Try one host. Raises BadInput for an unknown one, LivefleetError when it was cut off."""
         node, started = self._fleet.node(host), time.monotonic()
         jobs = self._loop.run(self._jobs(node))
-        return SmokeResult.of(host, jobs, time.monotonic() - started)
+        result = SmokeResult.of(host, jobs, time.monotonic() - started)
+        return result if self._only else told_to_host(self._fleet, result)
 
     def orchestrator_of(self, worker: NodeSpec) -> NodeSpec | None:
         """The fleet's own orchestrator that a worker joins; None for somebody else's."""

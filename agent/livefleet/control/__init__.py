@@ -32,6 +32,7 @@ from livefleet.control.plan_hardware import HardwareFinding
 from livefleet.control.selection import Selection
 from livefleet.control.session import Session
 from livefleet.control.smoke import FleetSmoke, Smoke, SmokeJob, SmokeResult, SmokeStage, smoke_fleet
+from livefleet.control.smoke_note import told_to_host
 from livefleet.control.status import Condition, FleetStatus, HostStatus, NodeReport, fleet_status, host_status
 from livefleet.control.summary import HostResult, Outcome, Summary, advice, summarize
 
@@ -100,6 +101,7 @@ __all__ = [
     "save_plan",
     "smoke_fleet",
     "summarize",
+    "told_to_host",
     "words_of",
     "write_bundle",
 ]

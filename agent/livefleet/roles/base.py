@@ -37,6 +37,7 @@ class RoleContext:
     sampler: HardwareSampler
     ledger: VramLedger  # of the devices' memory, for all that runs here
     aside: DevicesAside = field(default_factory=DevicesAside)  # GPUs that get no work
+    release: str = ""  # what runs
 
 
 class Role(Drainable, Protocol):

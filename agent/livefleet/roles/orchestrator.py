@@ -10,12 +10,13 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
-from livefleet.chain import Signer
+from livefleet.chain import Signer, checksum_address
 from livefleet.health import Reading
-from livefleet.kernel import BadInput, Condition, Intake, Status, run_duty
+from livefleet.kernel import Address, BadInput, Condition, Intake, Status, run_duty
 from livefleet.media import LocalTranscoder
 from livefleet.payments import ModelAccounts, OffchainPayments, Payments, PaymentsSnapshot
-from livefleet.reconcile.resources import DrainTarget, Remaining, intake_with
+from livefleet.reconcile import ReconcileLoop
+from livefleet.reconcile.resources import DrainTarget, Remaining, SmokeResource, intake_with
 from livefleet.roles.base import RoleContext, close_signer, open_signer, private_folder, read_secret
 from livefleet.roles.chain_link import CHAIN_REACHABLE, PAYMENTS_DURABLE
 from livefleet.roles.chain_report import chain_part
@@ -39,7 +40,7 @@ from livefleet.roles.reference_metrics import (
     server_readings,
     transcoded_readings,
 )
-from livefleet.roles.report import load_part, payments_part, server_part
+from livefleet.roles.report import load_part, payments_part, server_part, smoke_part
 from livefleet.roles.stores import NodeStores, open_stores
 from livefleet.roles.transcoding import limit_sessions, open_transcoder, work_by_device
 from livefleet.spec import NodeSpec
@@ -79,6 +80,16 @@ class OrchestratorRole:
         self._chain: ChainSide | None = None
         self._transcoder: LocalTranscoder | None = None
         self._target = DrainTarget()
+        self._only_for: Address | None = None
+        self._driver = ""  # NVIDIA's, as it answered last
+        self._smoke = SmokeResource(
+            spec.paths.state,
+            account=self._settings.smoke_account,
+            release=context.release,
+            driver=self._driver_now,
+            offer_to=self._offer_to,
+        )
+        self._smoke_loop = ReconcileLoop(self._smoke, context.board)
         self.required: tuple[str, ...] = (
             FRONT_DOOR_OPEN,
             *((CHAIN_REACHABLE, PAYMENTS_DURABLE) if spec.network.on_chain else ()),
@@ -132,6 +143,8 @@ class OrchestratorRole:
         if self._server is not None:
             local_sessions = None if self._transcoder is None else self._transcoder.capacity
             self._server.limit(self._settings.max_sessions, local_sessions=local_sessions)
+        self._smoke.go_by(self._settings.smoke_account)
+        self._smoke_loop.nudge()
 
     def drain(self, target: DrainTarget) -> None:
         """Go by `target`, also after a retry."""
@@ -168,6 +181,20 @@ class OrchestratorRole:
                 raise BadInput(str(error)) from error
         self._worker_secrets, self._certificate = secrets, certificate
 
+    def _driver_now(self) -> str | None:
+        """A driver that has stopped to answer has not become another one. None: nobody has looked yet."""
+        seen = self._context.sampler.latest
+        if seen is None:
+            return None
+        self._driver = seen.driver_version or self._driver
+        return self._driver
+
+    def _offer_to(self, account: str | None) -> None:
+        """Also after a retry."""
+        self._only_for = None if account is None else checksum_address(bytes.fromhex(account[2:]))
+        if self._server is not None:
+            self._server.offer_to(self._only_for)
+
     def _take(self, server: OrchestratorServer) -> None:
         devices = self.remaining_on().keys()
         is_closed = bool(devices) and self._target.closed_devices.issuperset(devices)
@@ -181,6 +208,8 @@ class OrchestratorRole:
         parts: dict[str, Any] = {}
         if self._server is not None:
             parts["server"] = server_part(self._server.snapshot())
+        if self._settings.smoke_account is not None:
+            parts["smoke"] = smoke_part(self._smoke.look())
         if self._payments is not None:
             parts["payments"] = payments_part(self._payments.snapshot())
         if self._transcoder is not None:
@@ -267,34 +296,35 @@ class OrchestratorRole:
                 transcoder = await stack.enter_async_context(open_transcoder(context, transcoding, paths.run / "media"))
                 transcoder.empty(self._target.devices)
             self._transcoder = transcoder
-            self._server = await stack.enter_async_context(
-                OrchestratorServer(
-                    self._settings,
-                    payments=payments,
-                    signer=self._signer,
-                    auth_secret=await stores.tickets.secret("auth-token"),
-                    state_dir=paths.state,
-                    run_dir=paths.run,
-                    board=context.board,
-                    clock=context.clock,
-                    rng=random.SystemRandom(),
-                    transcoder=transcoder,
-                    local_sessions=transcoder.capacity if transcoder else 0,
-                    worker_secret=self._worker_secrets,
-                    certificate=self._certificate,
-                    auth_webhook=self._auth_webhook,
-                    object_store=self._object_store,
-                    ai=None if self._ai is None else self._ai.pool,
-                    ai_hardware=tuple if self._ai is None else self._ai.hardware,
-                    accounts=self._accounts,
-                    intake=self._intake(),
-                    run_on_s=spec.service.stop_timeout_s * _RUN_ON,
-                    drain_s=spec.service.stop_timeout_s * _DRAIN,
-                )
+            await self._smoke_loop.once()  # a node that is not proven is withheld before its door opens
+            server = OrchestratorServer(
+                self._settings,
+                payments=payments,
+                signer=self._signer,
+                auth_secret=await stores.tickets.secret("auth-token"),
+                state_dir=paths.state,
+                run_dir=paths.run,
+                board=context.board,
+                clock=context.clock,
+                rng=random.SystemRandom(),
+                transcoder=transcoder,
+                local_sessions=transcoder.capacity if transcoder else 0,
+                worker_secret=self._worker_secrets,
+                certificate=self._certificate,
+                auth_webhook=self._auth_webhook,
+                object_store=self._object_store,
+                ai=None if self._ai is None else self._ai.pool,
+                ai_hardware=tuple if self._ai is None else self._ai.hardware,
+                accounts=self._accounts,
+                intake=self._intake(),
+                run_on_s=spec.service.stop_timeout_s * _RUN_ON,
+                drain_s=spec.service.stop_timeout_s * _DRAIN,
             )
+            server.offer_to(self._only_for)
+            self._server = await stack.enter_async_context(server)
             self._take(self._server)
             log.info("orchestrator.serving", extra={"service_uri": self._settings.service_uri})
-            await asyncio.Event().wait()
+            await self._smoke_loop.run()
 
     def _closed(self) -> None:
         """Nothing is served any more; what was said of models does not hold either."""

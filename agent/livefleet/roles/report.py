@@ -7,9 +7,10 @@ from typing import Any
 
 from livefleet.media import LocalTranscoder
 from livefleet.payments import PaymentsSnapshot
+from livefleet.reconcile.resources import SmokeObserved, is_proven
 from livefleet.wire.server import ServerSnapshot
 
-__all__ = ["load_part", "payments_part", "server_part"]
+__all__ = ["load_part", "payments_part", "server_part", "smoke_part"]
 
 
 def server_part(now: ServerSnapshot) -> dict[str, Any]:
@@ -92,3 +93,14 @@ def _whole(value: Fraction) -> int:
 def _price(value: Fraction) -> int | str:
     """Whole prices as numbers, others as `numerator/denominator`."""
     return int(value) if value.denominator == 1 else str(value)
+
+
+def smoke_part(seen: SmokeObserved) -> dict[str, Any]:
+    """Whose paid jobs prove the node, what they have to be done by, and whether they were."""
+    return {
+        "account": seen.account,
+        "release": seen.release,
+        "driver": seen.driver,
+        "passed": is_proven(seen),
+        "last": None if seen.proof is None else seen.proof.model_dump(mode="json"),
+    }

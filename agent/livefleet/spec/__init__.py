@@ -85,6 +85,7 @@ from livefleet.spec.secrets import CREDENTIALS, SecretToSend
 from livefleet.spec.self_benchmark import SelfBenchmark
 from livefleet.spec.session_patch import SessionPatch
 from livefleet.spec.smoke import SmokeSettings
+from livefleet.spec.smoke_proof import SMOKE_TEXT_MOST, SmokeProof, load_smoke_proof, save_smoke_proof
 from livefleet.spec.store import StoreSettings, TlsMode
 from livefleet.spec.takeover import Effect, Effects, effects, take_over
 from livefleet.spec.takeover_rules import Takeover
@@ -100,6 +101,7 @@ __all__ = [
     "MANIFEST_IN_IMAGE",
     "MODEL_ORDERS_FILE",
     "ROOT_PARTITION",
+    "SMOKE_TEXT_MOST",
     "AiDuty",
     "BatchMode",
     "Card",
@@ -195,6 +197,7 @@ __all__ = [
     "SelfBenchmark",
     "ServiceSettings",
     "SessionPatch",
+    "SmokeProof",
     "SmokeSettings",
     "SpecError",
     "SshSettings",
@@ -226,6 +229,7 @@ __all__ = [
     "load_model_orders",
     "load_node",
     "load_profile",
+    "load_smoke_proof",
     "masked_urls",
     "missing_extras",
     "needs_rate",
@@ -239,6 +243,7 @@ __all__ = [
     "resolve_profile",
     "save_drain",
     "save_model_orders",
+    "save_smoke_proof",
     "slice_path",
     "take_over",
     "to_yaml",

@@ -30,7 +30,7 @@ from livefleet.spec.profile import LayerData, Origin, Origins, ProfileFolders, T
 from livefleet.spec.profile_chains import ProfileChains, profiles_named
 from livefleet.spec.pull import TRUST_ON_HOST
 from livefleet.spec.release import ReleaseSettings
-from livefleet.spec.roles import Role
+from livefleet.spec.roles import OrchestratorSettings, Role
 from livefleet.spec.rollout import rollout_faults
 from livefleet.spec.secrets import UsedNames, node_keys, node_secrets, secret_place
 from livefleet.spec.smoke import smoke_faults
@@ -266,6 +266,8 @@ def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[st
     full = node.model_copy(update=made)
     if node.pull is not None:
         full = full.model_copy(update={"pull": node.pull.model_copy(update={"trust": TRUST_ON_HOST})})
+    if (door := _withheld(spec, node)) is not None:
+        full = full.model_copy(update={"orchestrator": door})
     if full.on_chain is not None:
         full = full.model_copy(update={"on_chain": with_addresses(full.on_chain, spec.keys)})
     settings = HostSettings(
@@ -280,6 +282,16 @@ def _finished(spec: FleetSpec, node: NodeSpec, origins: Origins, merged: dict[st
         trust=None if node.pull is None else node.pull.trust,
     )
     return Merged(full, origins, settings)
+
+
+def _withheld(spec: FleetSpec, node: NodeSpec) -> OrchestratorSettings | None:
+    """The front door of an orchestrator that has to be proven, with whose job it waits for; None: it is as declared."""
+    door, key = node.orchestrator, spec.smoke.key
+    if not spec.smoke.withhold or key is None or door is None or not node.network.on_chain:
+        return None
+    if door.discovery_only or door.smoke_account is not None:
+        return None
+    return door.model_copy(update={"smoke_account": spec.keys[key].address})
 
 
 def _reached_at(merged: dict[str, Any]) -> str:

@@ -201,6 +201,9 @@ def _chain(node: NodeSpec, say: Say) -> Iterator[Problem]:
     elif not node.network.on_chain:
         for duty in _onchain_duties(node):
             yield say(("duties", duty), f"duty `{duty}` needs a chain, and the network is offchain", "name a network")
+        if node.orchestrator.smoke_account is not None:
+            message = "nobody signs requests where the network is offchain, so nobody can be told apart"
+            yield say(("orchestrator", "smoke_account"), message, "take it away, or name a network")
         return
     elif node.orchestrator.key is None:
         hint = "name one of `keys`; it signs results and receives tickets"

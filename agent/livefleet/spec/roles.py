@@ -246,6 +246,10 @@ class OrchestratorLayer(SpecModel):
     holds one. It is sent `{"id": "0x…"}`; status 200 lets the gateway in, and a `priceInfo` in the answer is the price
     of video for this gateway. None: every gateway is served."""
 
+    smoke_account: EthAddress | None = None
+    """Address of a gateway whose paid jobs prove the node: until one has passed on the release and the driver that run
+    now, discovery answers nobody else. None: `smoke.withhold` of the fleet says; without that, everybody."""
+
     ticket: TicketSettings = TicketSettings()
     """What is asked of tickets."""
 

@@ -24,6 +24,11 @@ class SmokeSettings(SpecModel):
     true also where nothing is paid, off chain. Its `--smoke` and `--no-smoke` stand above this; a rollout goes by
     `rollout.smoke`."""
 
+    withhold: bool = False
+    """Whether orchestrators on a chain are offered to nobody but this account until a paid job has passed on the
+    release and the driver that they run, and again from one that failed at their work until one passes. `key` has to
+    tell its `address`. False: they are offered as soon as they are ready."""
+
     max_price: WeiAmount = 0
     """Wei a pixel of video above which nothing is paid, and the host fails; hosts ask a little more than is declared,
     for redeeming. 0: none."""
@@ -59,6 +64,8 @@ class SmokeSettings(SpecModel):
 def smoke_faults(settings: SmokeSettings, keys: Mapping[str, KeyRef]) -> Iterator[tuple[str, str, str]]:
     """What does not hold between the settings and the fleet's keys: field, message, hint. Pure."""
     if settings.key is None:
+        if settings.withhold:
+            yield "withhold", "nobody pays for the jobs that orchestrators are to wait for", "name an account as `key`"
         return
     key = keys.get(settings.key)
     if key is None:
@@ -68,3 +75,6 @@ def smoke_faults(settings: SmokeSettings, keys: Mapping[str, KeyRef]) -> Iterato
     elif not set(key.places) & {"file", "env", "command"}:
         hint = "give it as `file`, `env` or `command`: smoke jobs are signed here, not on a host"
         yield "key", f"key `{settings.key}` cannot be read on this machine", hint
+    elif settings.withhold and key.address is None:
+        hint = f"give `{settings.key}` its `address`: hosts have to know whom to answer meanwhile"
+        yield "withhold", f"no host could tell who `{settings.key}` is", hint

@@ -108,6 +108,7 @@ _LIVE: Final = (
     Rule("orchestrator.tls.key", Takeover.LIVE, _NEW_CONNECTIONS, _ORCHESTRATOR),
     Rule("worker.secret", Takeover.LIVE, "uploads show it from now on; the stream stays", (Role.WORKER,)),
     Rule("secrets.*", Takeover.LIVE, "settings that name it have rules of their own", when=When.COMES_OR_GOES),
+    Rule("orchestrator.smoke_account", Takeover.LIVE, "discovery answers by it from now on", _ORCHESTRATOR),
     Rule("on_chain.**", Takeover.LIVE, "what is declared is compared with the chain anew"),
 )
 

@@ -12,6 +12,7 @@ from livefleet.payments.recipient import commitment
 from livefleet.wire import Capabilities, Capability, ModelConstraint, OrchestratorRequest
 from livefleet.wire.proto import lp_rpc_pb2 as pb
 from livefleet.wire.translate import info_from_proto, request_to_proto
+from tests.builders.gateways import STRANGER
 from tests.builders.payments import GATEWAY, a_desk, a_sender, random_of, some_prices
 from tests.builders.payments import ORCHESTRATOR as RECIPIENT
 from tests.builders.wire import GATEWAY as SIGNER
@@ -205,3 +206,14 @@ async def test_no_work_address__told_empty_with_nodes__and_answered_as_if_nothin
             assert info.price == 1200  # of pixels, whatever model was named
             assert [(price.model_id, price.price) for price in info.capability_prices] == [(MODEL, 40)]
             assert info.auth_token
+
+
+async def test_withheld__only_the_one_account_hears_of_the_node(priced):
+    orchestrator = await priced()
+    orchestrator.server.offer_to(STRANGER.address)
+    await refused(orchestrator.info(orchestrator.signed()), CAPPED)
+    await refused(orchestrator.info(wanting(orchestrator, {27: [MODEL]})), CAPPED)
+    orchestrator.server.offer_to(GATEWAY)
+    assert (await orchestrator.info()).auth_token is not None
+    orchestrator.server.offer_to(None)
+    assert (await orchestrator.info()).auth_token is not None

@@ -201,3 +201,17 @@ async def test_real_stream__outlives_three_tokens_on_a_full_node(serve, clock, t
         assert all(isinstance(outcome, SegmentReport) for outcome in outcomes), outcomes
         assert (report.ok, report.retries, len(tokens)) == (True, 0, 4)
         assert orchestrator.server.snapshot().sessions == 0
+
+
+async def test_withheld_node__only_a_stream_near_its_tokens_end_hears_of_it(serve, clock):
+    orchestrator = await serve(
+        payments=TabPayments(), signer=ORCHESTRATOR, transcoder=RecordingTranscoder(), clock=clock
+    )
+    token = (await orchestrator.info()).auth_token
+    assert (await work(orchestrator, token)).status_code == 200
+    orchestrator.server.offer_to(ORCHESTRATOR.address)
+    assert await discovery_is_capped(orchestrator)
+    assert (await work(orchestrator, token, 8)).status_code == 200
+    clock.time += ALMOST_OVER_S
+    new = (await orchestrator.info()).auth_token
+    assert (await work(orchestrator, new, 9)).status_code == 200

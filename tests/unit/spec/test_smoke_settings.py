@@ -48,3 +48,46 @@ def test_key_that_cannot_pay__is_said_where_it_stands(tmp_path, key, message):
 )
 def test_wrong_values__are_refused_with_their_position(tmp_path, bad):
     assert problems(tmp_path, f"{HEAD}smoke: {bad}\n")[0].startswith("fleet.yaml:4:")
+
+
+CHAIN = """\
+name: demo
+network: {name: arbitrum-one-mainnet, rpc: [https://arb1.example.com/rpc]}
+"""
+ADDRESS = "0x19E7E376E7C213B7E7e7e46cc70A5dD086DAff2A"
+KEYS = f"keys: {{o: {{file: o}}, payer: {{file: k, address: '{ADDRESS}'}}}}\n"
+DOOR = "orchestrator: {service_uri: 'https://%s:8935', key: o%s}"
+
+
+def hosts(**more):
+    lines = [f"  {name}: {{address: {name}, role: orchestrator, {DOOR % (name, text)}}}" for name, text in more.items()]
+    return "hosts:\n" + "\n".join(lines) + "\n"
+
+
+def test_withheld__orchestrators_on_a_chain_know_whose_job_they_wait_for(tmp_path):
+    other = "0x" + "1" * 40
+    told = hosts(a="", b=f", smoke_account: '{other}'", c=", discovery_only: true, nodes: ['https://a:8935']")
+    fleet = a_fleet(tmp_path, f"{CHAIN}{KEYS}{told}smoke: {{key: payer, withhold: true}}\n")
+    found = {name: fleet.node(name).orchestrator.smoke_account for name in fleet.hosts}
+    assert found == {"a": ADDRESS, "b": other, "c": None}
+    plain = a_fleet(tmp_path, f"{CHAIN}{KEYS}{hosts(a='')}smoke: {{key: payer}}\n")
+    assert plain.node("a").orchestrator.smoke_account is None
+
+
+def test_withheld__off_chain__nobody_could_be_told_apart(tmp_path):
+    fleet = a_fleet(tmp_path, f"{HEAD}{KEYS}smoke: {{key: payer, withhold: true}}\n")
+    assert fleet.node("a").orchestrator.smoke_account is None
+    said = problems(tmp_path, f"name: demo\nnetwork: offchain\n{KEYS}{hosts(a=f', smoke_account: {ADDRESS!r}')}")
+    assert [text for text in said if "nobody signs requests where the network is offchain" in text]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ("{withhold: true}", "fleet.yaml:5:19: nobody pays for the jobs that orchestrators are to wait for"),
+        ("{key: o, withhold: true}", "fleet.yaml:5:27: no host could tell who `o` is"),
+    ],
+)
+def test_withheld__without_an_account_that_hosts_can_know__is_said(tmp_path, settings, message):
+    (said,) = problems(tmp_path, f"{CHAIN}{KEYS}{hosts(a='')}smoke: {settings}\n".replace("hosts:\n", "hosts: \n"))
+    assert said.startswith(message.replace(":5:", ":6:"))

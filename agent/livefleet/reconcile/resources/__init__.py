@@ -19,9 +19,11 @@ from livefleet.reconcile.resources.redemption import RedemptionResource
 from livefleet.reconcile.resources.reward import RewardResource
 from livefleet.reconcile.resources.shared_winners import SharedWinnersResource
 from livefleet.reconcile.resources.signer import SIGNER_REACHABLE, SignerResource
+from livefleet.reconcile.resources.smoke import SMOKE_PASSED, SmokeObserved, SmokeResource, is_proven
 
 __all__ = [
     "SIGNER_REACHABLE",
+    "SMOKE_PASSED",
     "ActiveSetResource",
     "DepartureResource",
     "DeviceWork",
@@ -49,6 +51,9 @@ __all__ = [
     "RewardResource",
     "SharedWinnersResource",
     "SignerResource",
+    "SmokeObserved",
+    "SmokeResource",
     "Takeover",
     "intake_with",
+    "is_proven",
 ]

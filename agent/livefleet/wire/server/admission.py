@@ -68,6 +68,8 @@ class Admission:
         self._sessions = sessions
         self._streams = streams
         self._webhook = webhook
+        self.only_for: Address | None = None
+        """The one account that hears of the node; None: each does. A stream that runs has its token refreshed."""
 
     async def check_request(self, request: OrchestratorRequest) -> None:
         """GetOrchestrator's own checks. Raises Refused with the protocol's text."""
@@ -76,7 +78,7 @@ class Admission:
         sender = checksum_address(request.address) if request.address else None
         wants_models = request.capabilities is not None and bool(request.capabilities.priced_models)
         is_full = self._sessions.is_full or not (wants_models or not self._service_uri or self._offer.has_room())
-        if is_full and not self._refreshes(sender):
+        if (is_full or self._is_withheld(sender)) and not self._refreshes(sender):
             raise Refused("Invalid orchestrator request: OrchestratorCapped")
         if self._webhook is not None:
             await self._webhook.admit(sender)
@@ -115,6 +117,10 @@ class Admission:
         if self._payments.on_chain and admitted.payment.sender is not None:
             credentials = admitted.credentials
             self._streams.working(admitted.place, admitted.token, admitted.payment.sender, credentials.manifest_id)
+
+    def _is_withheld(self, sender: Address | None) -> bool:
+        """A full node is what gateways come back to; any other refusal would have some of them stay away."""
+        return self.only_for is not None and sender != self.only_for
 
     def _refreshes(self, sender: Address | None) -> bool:
         """Whether a signed sender's running stream is about to need another token."""

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from livefleet.chain import Signer
-from livefleet.kernel import Blocking, Clock, ConditionBoard, Intake, SessionId
+from livefleet.kernel import Address, Blocking, Clock, ConditionBoard, Intake, SessionId
 from livefleet.payments import ModelAccounts, Payments
 from livefleet.spec import OrchestratorSettings
 from livefleet.wire.ai_hardware import ModelHardware
@@ -139,7 +139,7 @@ class OrchestratorServer:
                 auth_webhook, clock=clock, took=self._counters.auth_webhook_ms.observe, wait_s=auth_webhook_wait_s
             )
         self._self_check = SelfCheck(settings.service_uri, signer=signer, board=board, rng=rng, first_s=self_check_s)
-        admission = Admission(
+        self._admission = admission = Admission(
             service_uri="" if settings.discovery_only else settings.service_uri,
             nodes=settings.nodes,
             payments=payments,
@@ -257,6 +257,10 @@ class OrchestratorServer:
         self._transcoders.local_is_closed = local_is_closed
         if not self._leaving:
             self._sessions.intake = intake
+
+    def offer_to(self, account: Address | None) -> None:
+        """Tell this account alone of the node from now on; None: everybody. Nothing that runs is disturbed."""
+        self._admission.only_for = account
 
     def limit(self, max_sessions: int, *, local_sessions: int | None = None) -> None:
         """Take so many streams from now on, and so many on the local devices (None: as before); open ones stay."""
