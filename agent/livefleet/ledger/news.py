@@ -4,6 +4,7 @@ Read in one batch a round from the block that was read last, which is on disk: a
 nothing twice.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from livefleet.chain import ChainClient
 from livefleet.chain.abi import Event
 from livefleet.chain.logs import Log, LogReader
 from livefleet.kernel import Address
+from livefleet.kernel.durable_file import write_durably
 from livefleet.ledger.amounts import coins
 from livefleet.ledger.delegators import stake_moves
 from livefleet.ledger.events import BOND, REBOND, SLASHED, UNBOND
@@ -92,7 +94,7 @@ class NewsWatch:
         before = _load(self._path)
         parameters = await read_parameters(self._client, block)
         if before is None:
-            return self._keep(News(block, parameters, ()))
+            return await self._keep(News(block, parameters, ()))
         found = [
             NewsItem(NewsKind.PARAMETER_CHANGED, str(change), block, now)
             for change in changes(before.parameters, parameters)
@@ -105,7 +107,7 @@ class NewsWatch:
             level = logging.ERROR if item.kind.is_alarm else logging.WARNING
             log.log(level, "chain.news", extra={"kind": item.kind.value, "text": item.text, "block": item.block})
         items = (*before.items, *found)[-_KEPT:]
-        return self._keep(News(max(block, before.block), dict(before.parameters) | parameters, items))
+        return await self._keep(News(max(block, before.block), dict(before.parameters) | parameters, items))
 
     async def _logs(self, first: int, last: int) -> list[Log]:
         us = bytes(12) + bytes.fromhex(self._orchestrator[2:])
@@ -117,10 +119,9 @@ class NewsWatch:
                 found |= {(entry.block_number, entry.log_index): entry for entry in piece}
         return [found[place] for place in sorted(found)]
 
-    def _keep(self, news: News) -> News:
-        scratch = self._path.with_suffix(".new")
-        scratch.write_text(json.dumps(asdict(news)))
-        scratch.replace(self._path)
+    async def _keep(self, news: News) -> News:
+        """A file that is lost begins anew, and what happened meanwhile would never be told."""
+        await asyncio.to_thread(write_durably, self._path, json.dumps(asdict(news)).encode())
         return news
 
 

@@ -56,7 +56,7 @@ def own_server_readings(now: ServerSnapshot, counters: Counters) -> list[Reading
         _counter("files_not_uploaded", "Results kept in memory, as a store did not take them.", now.files_not_uploaded),
         _counter("ai_requests_done", "AI requests answered, of any pipeline.", counters.ai.done.total),
         _counter("images_done", "Images made.", now.images_ok),
-        _counter("images_failed", "Image requests that came to nothing.", now.images_failed),
+        _counter("images_failed", "AI requests of any pipeline that came to nothing.", now.images_failed),
         *(
             _counter("requests_refused", "Requests not taken.", count, request=request, reason=reason)
             for (request, reason), count in refused.items()
