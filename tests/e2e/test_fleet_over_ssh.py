@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from livefleet.chain import load_key
 from tests.lab.lab import Lab
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -173,6 +174,24 @@ def test_price_changed__is_planned_and_taken_over_without_a_restart(fleet):
     assert (job["failed_at"], job["tickets"]) == ("price", 0)
     assert fleet.deeds("orch")[-3:] == [("smoke", "passed"), ("apply", "serving"), ("smoke", "failed")]
     assert fleet.stream()["ok"]
+
+
+def test_withheld__the_paid_job_after_the_apply_is_told_to_the_host(fleet):
+    payer, held = fleet.keys["gateway"], fleet.folder / "held.yaml"
+    text = fleet.fleet.read_text().replace("key: payer,", "key: payer, withhold: true,")
+    held.write_text(
+        text.replace(f"{{file: {payer}}}", f"{{file: {payer}, address: '{load_key(Path(payer)).address}'}}")
+    )
+    orch = fleet.lab.hosts["orch"]
+    _, told = fleet.applied(fleet=held)
+    assert [host["agent"] for host in told["hosts"]] == ["reloaded", ""]  # what runs is not disturbed
+    assert [(host["host"], host["passed"]) for host in told["smoke"]["hosts"]] == [("orch", True)]
+    smoke = json.loads(_admin(orch, "/status"))["smoke"]
+    assert smoke["passed"]
+    assert smoke["release"] == Path(orch.run("readlink -f /opt/livefleet/current").stdout.strip()).name
+    kept = orch.run("stat -c '%a %U' /var/lib/livefleet/smoke.json").stdout.split()
+    assert kept == ["600", orch.run("stat -c %U /var/lib/livefleet").stdout.strip()]
+    fleet.applied("--no-smoke")
 
 
 def test_status__reads_the_whole_fleet(fleet):
