@@ -292,8 +292,11 @@ class Trouble:
         self.outcome.not_back.append(f"{name} did not come back within {BACK_WITHIN_S:g} s")
 
     async def _compare(self, before: "Standing") -> None:
-        """What is held more than before; connections that are kept for the next job get the time to close."""
-        give_up = time.monotonic() + KEEP_CONNECTIONS_S + 10
+        """What is held more than before; connections that are kept for the next job get the time to close.
+
+        Those are looked at once in that time, so one may stay for twice as long.
+        """
+        give_up = time.monotonic() + 2 * KEEP_CONNECTIONS_S + 10
         while (found := self._standing().beyond(before)) and time.monotonic() < give_up:
             await asyncio.sleep(0.2)
         self.outcome.leaks += found
@@ -304,7 +307,7 @@ class Trouble:
             rss=_resident(os.getpid()),
             runners_rss=sum(map(_resident, pids)),
             runners=len(_children()),
-            descriptors=len(list(Path("/proc/self/fd").iterdir())),
+            descriptors=_descriptors(),
             tasks=len(asyncio.all_tasks()),
             in_use=sum(m.in_use for m in self._pool.snapshot().models),
             leases=len(self._ledger.book_of(CPU_MEMORY).leases),
@@ -321,7 +324,7 @@ class Standing:
     rss: int
     runners_rss: int
     runners: int
-    descriptors: int
+    descriptors: dict[str, str]  # number: what it leads to
     tasks: int
     in_use: int
     leases: int
@@ -333,13 +336,22 @@ class Standing:
             for name in ("runners", "tasks", "in_use", "leases")
             if getattr(self, name) != getattr(before, name)
         ]
-        if self.descriptors > before.descriptors + 4:
-            told.append(f"descriptors: {self.descriptors}, before {before.descriptors}")
+        if len(self.descriptors) > len(before.descriptors) + 4:
+            new = sorted(lead for number, lead in self.descriptors.items() if before.descriptors.get(number) != lead)
+            told.append(f"descriptors: {len(self.descriptors)}, before {len(before.descriptors)}; new: {new}")
         if self.rss > before.rss + RSS_SLACK:
             told.append(f"the agent's memory: {self.rss >> 20} MiB, before {before.rss >> 20}")
         if self.runners_rss > before.runners_rss + RUNNER_SLACK:
             told.append(f"the runners' memory: {self.runners_rss >> 20} MiB, before {before.runners_rss >> 20}")
         return told
+
+
+def _descriptors() -> dict[str, str]:
+    found = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # that of the folder itself, and what closes meanwhile
+            found[entry.name] = str(entry.readlink())
+    return found
 
 
 def drawn(count: int, rng: random.Random) -> list[Fault]:

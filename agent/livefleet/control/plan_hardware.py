@@ -16,7 +16,7 @@ _UNTOLD = "?"  # stands in the UUID of a card that nothing has used since the dr
 class HardwareFinding(BaseModel):
     """One thing about a host's hardware that is not as declared, or that cannot be told."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     host: str
     kind: Literal["missing", "undeclared", "driver", "unseen", "card"]

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from livefleet.spec.attribute_docs import attribute_docs
 from livefleet.spec.problem import Problem, did_you_mean
 from livefleet.spec.profile import Origin, Trail
 
@@ -129,9 +130,8 @@ def _keys_at(model: type[BaseModel], path: Trail) -> set[str]:
 def _description(model: type[BaseModel], path: Trail) -> str:
     """First sentence of the field's own documentation."""
     for found in _models_at(model, path[:-1]):
-        field = found.model_fields.get(str(path[-1])) if path else None
-        if field is not None and field.description:
-            text = " ".join(field.description.split())
+        text = " ".join(attribute_docs(found).get(str(path[-1]), "").split()) if path else ""
+        if text:
             return _lowered(re.split(r"(?<=[^.])\.(?:\s|$)", text)[0])
     return ""
 

@@ -40,7 +40,10 @@ def judge_refusal(question: Question, answers: Answers) -> list[Row]:
         return [Row("request signature", Verdict.FAIL, refusal, advice)]
     rows = [Row("request signature", Verdict.OK, f"accepted from {question.signer.address}")]
     if _CAPPED in refusal:
-        advice = "every session is in use: wait, raise max_sessions, or add workers"
+        advice = (
+            "every session is in use (wait, raise max_sessions, or add workers), or the node is drained or waits for a "
+            "paid job: `livefleet status` says which"
+        )
         return [*rows, Row("capacity", Verdict.FAIL, refusal, advice)]
     rows.append(Row("capacity", Verdict.OK, "takes another session"))
     if not refusal:
