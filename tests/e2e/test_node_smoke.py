@@ -136,6 +136,12 @@ async def test_node__is_offered_once_a_paid_job_passed__and_again_after_each_oth
         await desk.until("Passed")
         await desk.ask(SOMEBODY)
 
+        await asyncio.to_thread(node.agent.stop)  # what a rollback does
+        node.agent.env["LIVEFLEET_RELEASE"] = "r1"
+        await asyncio.to_thread(node.agent.start)
+        await desk.until("Passed")
+        await desk.ask(SOMEBODY)
+
 
 async def test_host_that_cannot_be_told__has_not_passed(tmp_path):
     write_key(tmp_path / "payer.hex", dev_secret(GATEWAY))

@@ -31,7 +31,7 @@ def smoke(node: Path, *, passed: bool | None, text: str, as_json: bool) -> None:
     for the release and the driver that run now. Exit code 2: wrong input, or a node that waits for no job; 3: no agent
     answers.
     """
-    from livefleet.spec import SMOKE_TEXT_MOST, SmokeProof, load_node, save_smoke_proof
+    from livefleet.spec import SMOKE_TEXT_MOST, SmokeProof, SmokeProofs, load_node, load_smoke_proofs, save_smoke_proofs
 
     if passed is None:
         raise BadInput("say how it went: --passed or --failed")
@@ -44,7 +44,11 @@ def smoke(node: Path, *, passed: bool | None, text: str, as_json: bool) -> None:
         at=round(time.time(), 3),
         text=text[:SMOKE_TEXT_MOST],
     )
-    save_smoke_proof(spec.paths.state, proof)
+    try:
+        known = load_smoke_proofs(spec.paths.state)
+    except BadInput:
+        known = SmokeProofs()  # replaced by what is known now
+    save_smoke_proofs(spec.paths.state, known.adding(proof))
     wake(spec.paths.run / PID_FILE)
     if as_json:
         print_json({"proof": proof.model_dump(mode="json"), "account": runs["account"]})

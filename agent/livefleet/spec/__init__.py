@@ -85,7 +85,7 @@ from livefleet.spec.secrets import CREDENTIALS, SecretToSend
 from livefleet.spec.self_benchmark import SelfBenchmark
 from livefleet.spec.session_patch import SessionPatch
 from livefleet.spec.smoke import SmokeSettings
-from livefleet.spec.smoke_proof import SMOKE_TEXT_MOST, SmokeProof, load_smoke_proof, save_smoke_proof
+from livefleet.spec.smoke_proof import SMOKE_TEXT_MOST, SmokeProof, SmokeProofs, load_smoke_proofs, save_smoke_proofs
 from livefleet.spec.store import StoreSettings, TlsMode
 from livefleet.spec.takeover import Effect, Effects, effects, take_over
 from livefleet.spec.takeover_rules import Takeover
@@ -198,6 +198,7 @@ __all__ = [
     "ServiceSettings",
     "SessionPatch",
     "SmokeProof",
+    "SmokeProofs",
     "SmokeSettings",
     "SpecError",
     "SshSettings",
@@ -229,7 +230,7 @@ __all__ = [
     "load_model_orders",
     "load_node",
     "load_profile",
-    "load_smoke_proof",
+    "load_smoke_proofs",
     "masked_urls",
     "missing_extras",
     "needs_rate",
@@ -243,7 +244,7 @@ __all__ = [
     "resolve_profile",
     "save_drain",
     "save_model_orders",
-    "save_smoke_proof",
+    "save_smoke_proofs",
     "slice_path",
     "take_over",
     "to_yaml",

@@ -5,7 +5,7 @@ import pytest
 from livefleet.kernel import ConditionBoard, Status
 from livefleet.reconcile import ReconcileLoop
 from livefleet.reconcile.resources import SMOKE_PASSED, SmokeResource, is_proven
-from livefleet.spec import SmokeProof, save_smoke_proof
+from livefleet.spec import SmokeProof, load_smoke_proofs, save_smoke_proofs
 from tests.builders.clock import HandClock
 
 pytestmark = pytest.mark.unit
@@ -36,7 +36,8 @@ class Node:
         return self.resource
 
     def note(self, *, passed=True, release="r1", driver=DRIVER, text="video: 1 segment(s)"):
-        save_smoke_proof(self.state, SmokeProof(passed=passed, release=release, driver=driver, at=0, text=text))
+        proof = SmokeProof(passed=passed, release=release, driver=driver, at=0, text=text)
+        save_smoke_proofs(self.state, load_smoke_proofs(self.state).adding(proof))
 
     async def look(self):
         """The next look's outcome: who is offered the node, and the condition."""
@@ -107,7 +108,23 @@ async def test_driver_not_known_yet__is_no_fault_and_no_proof(node):
     assert (offered, said.status, said.reason) == (PAYER, Status.UNKNOWN, "Looking")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"passed": true}', b"\xff\xfe"])
+async def test_what_was_proven_before_is_gone_back_to__is_proven_still(node):
+    """A release that failed is taken back by whoever rolls out, and nobody pays the host for another job then."""
+    node.note()
+    node.started("r2")
+    node.note(release="r2", passed=False)
+    assert (await node.look())[1].reason == "Failed"
+    node.started("r1")
+    assert (await node.look())[0] is None
+
+
+def test_notes__are_bounded_and_the_latest_stay(node, tmp_path):
+    for number in range(20):
+        node.note(release=f"r{number}")
+    assert [proof.release for proof in load_smoke_proofs(tmp_path).proofs] == [f"r{n}" for n in range(12, 20)]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"passed": true}', b'{"proofs": [{}]}', b"\xff\xfe"])
 async def test_outcome_that_cannot_be_read__proves_nothing_and_is_said(node, tmp_path, content):
     (tmp_path / "smoke.json").write_bytes(content)
     offered, said = await node.look()

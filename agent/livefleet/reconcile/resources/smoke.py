@@ -4,7 +4,7 @@
  no job on this  ------------- passed -------------> offered to all
  release, driver                                        |
       ^  ^                                              |
-      |  '------- another release or driver ------------+
+      |  '--- a release or driver not proven before ----+
       '----------- a job failed at its work ------------'
 
 Until then discovery answers the account alone whose jobs prove it. Streams that have their token go on all the while.
@@ -18,7 +18,7 @@ from typing import Final
 
 from livefleet.kernel import BadInput, Condition, Status
 from livefleet.reconcile.model import Action, Again, Plan
-from livefleet.spec import SmokeProof, load_smoke_proof
+from livefleet.spec import SmokeProof, SmokeProofs, load_smoke_proofs
 
 __all__ = ["SMOKE_PASSED", "SmokeObserved", "SmokeResource", "is_proven"]
 
@@ -35,8 +35,13 @@ class SmokeObserved:
     account: str | None  # whose jobs prove the node; None: it is offered as it is
     release: str
     driver: str | None  # NVIDIA's; empty: there is none; None: not known yet
-    proof: SmokeProof | None
-    fault: str  # why the last outcome could not be read
+    proofs: SmokeProofs
+    fault: str  # why they could not be read
+
+    @property
+    def proof(self) -> SmokeProof | None:
+        """The last outcome of what runs now."""
+        return None if self.driver is None else self.proofs.of(self.release, self.driver)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +80,14 @@ class SmokeResource:
         return self.look()
 
     def look(self) -> SmokeObserved:
-        """Read the last outcome. A file that is there and cannot be read proves nothing."""
-        proof, fault = None, ""
+        """Read what is known. A file that is there and cannot be read proves nothing."""
+        proofs, fault = SmokeProofs(), ""
         if self._account is not None:
             try:
-                proof = load_smoke_proof(self._state)
+                proofs = load_smoke_proofs(self._state)
             except BadInput as error:
                 fault = str(error)
-        return SmokeObserved(self._account, self._release, self._driver(), proof, fault)
+        return SmokeObserved(self._account, self._release, self._driver(), proofs, fault)
 
     def plan(self, observed: SmokeObserved) -> Plan:
         """Pure."""
@@ -101,29 +106,26 @@ class SmokeResource:
 
 
 def is_proven(observed: SmokeObserved) -> bool:
-    """Whether the last job passed, and what runs now did it. Pure."""
-    proof, driver = observed.proof, observed.driver
-    return proof is not None and proof.passed and driver is not None and proof.is_about(observed.release, driver)
+    """Whether the last job that was done by what runs now passed. Pure."""
+    return observed.proof is not None and observed.proof.passed
 
 
 def _condition(observed: SmokeObserved) -> Condition:
     """It keeps no node from being ready: the job that it waits for is done on one that is."""
-    proof = observed.proof
-    if is_proven(observed):
-        assert proof is not None
-        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(proof.at))
-        return _said(Status.TRUE, "Passed", f"a paid job passed at {at}: {proof.text}")
     waits = f"only {observed.account} is offered the node"
     if observed.fault:
         return _said(Status.FALSE, "Unreadable", f"{observed.fault}; {waits}")
-    if proof is None:
+    if (proof := observed.proof) is not None:
+        if not proof.passed:
+            return _said(Status.FALSE, "Failed", f"the last paid job failed: {proof.text}; {waits}")
+        at = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(proof.at))
+        return _said(Status.TRUE, "Passed", f"a paid job passed at {at}: {proof.text}")
+    if (last := observed.proofs.last) is None:
         return _said(Status.FALSE, "NotTried", f"no paid job was done here yet; {waits}")
     if observed.driver is None:
         return _said(Status.UNKNOWN, "Looking", f"which driver runs is not known yet; {waits}")
-    if not proof.is_about(observed.release, observed.driver):
-        was, now = _named(proof.release, proof.driver), _named(observed.release, observed.driver)
-        return _said(Status.FALSE, "NotTried", f"the last paid job was done by {was}, and {now} runs; {waits}")
-    return _said(Status.FALSE, "Failed", f"the last paid job failed: {proof.text}; {waits}")
+    was, now = _named(last.release, last.driver), _named(observed.release, observed.driver)
+    return _said(Status.FALSE, "NotTried", f"the last paid job was done by {was}, and {now} runs; {waits}")
 
 
 def _said(status: Status, reason: str, text: str) -> Condition:
