@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from threading import Lock
 
-from livefleet.control.remote import run_on_host
+from livefleet.control.remote import program_on, run_on_host
 from livefleet.control.status import host_status
 from livefleet.control.stop import Stop
 from livefleet.kernel import BadInput, ExitCode, OutsideWorld
@@ -108,7 +108,7 @@ def drain_fleet(
 
 def agent_drain_command(node: NodeSpec, request: DrainRequest) -> list[str]:
     """The command line on the host. Pure."""
-    program = f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
+    program = program_on(node)
     words = [program, "agent", "drain", str(node.paths.node_yaml), "--json"]
     words += [f"--device={device}" for device in request.devices]
     if request.off:

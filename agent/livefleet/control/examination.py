@@ -9,6 +9,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from livefleet.control.remote import program_on
 from livefleet.control.session import Session, run_session
 from livefleet.kernel import ExitCode, OutsideWorld
 from livefleet.spec import Examination, Finding, Fleet, Grade, NodeSpec, Trouble, node_digest
@@ -97,7 +98,7 @@ def _examine(fleet: Fleet, name: str, outside: Outside) -> HostExamination:
 
 def _ask(fleet: Fleet, name: str, node: NodeSpec) -> Examination | Finding:
     """What the host says; a finding where it cannot say. Raises OutsideWorld."""
-    program = f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
+    program = program_on(node)
     out: dict[bool, bytearray] = {False: bytearray(), True: bytearray()}
     told = Event()
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from livefleet.control.remote import run_on_host
+from livefleet.control.remote import program_on, run_on_host
 from livefleet.kernel import BadInput, OutsideWorld
 from livefleet.spec import Fleet, NodeSpec
 
@@ -35,7 +35,7 @@ def fetch_ledgers(fleet: Fleet, hosts: Sequence[str] = (), *, parallel: int = 16
 
 def agent_ledger_command(node: NodeSpec) -> list[str]:
     """The command line on the host. Pure."""
-    program = f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
+    program = program_on(node)
     return [program, "agent", "ledger", str(node.paths.node_yaml)]
 
 

@@ -14,9 +14,9 @@ from invoke.exceptions import CommandTimedOut
 from paramiko import AuthenticationException, BadHostKeyException, RejectPolicy, SSHClient, SSHException
 
 from livefleet.kernel import BadInput, ExitCode, OutsideWorld
-from livefleet.spec import HostSettings
+from livefleet.spec import HostSettings, NodeSpec
 
-__all__ = ["as_user", "ask_local", "ask_over_ssh", "connected", "not_runnable", "run_on_host"]
+__all__ = ["as_user", "ask_local", "ask_over_ssh", "connected", "not_runnable", "program_on", "run_on_host"]
 
 _TIMEOUT_S = 10.0
 _ASK = "import sys,urllib.request; sys.stdout.write(urllib.request.urlopen(sys.argv[1], timeout=10).read().decode())"
@@ -54,6 +54,11 @@ def run_on_host(settings: HostSettings, command: Sequence[str], *, timeout_s: fl
     if done.code:
         raise OutsideWorld(f"{settings.name}: {Path(command[0]).name} ended with {done.code}: {done.last_words}")
     return done.output
+
+
+def program_on(node: NodeSpec) -> str:
+    """Path of the installed command on the node's host."""
+    return f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
 
 
 def as_user(settings: HostSettings, command: Sequence[str]) -> list[str]:

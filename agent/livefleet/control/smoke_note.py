@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from livefleet.control.remote import run_on_host
+from livefleet.control.remote import program_on, run_on_host
 from livefleet.control.smoke import SmokeResult, SmokeStage
 from livefleet.kernel import LivefleetError
 from livefleet.spec import SMOKE_TEXT_MOST, Fleet, HostSettings, NodeSpec
@@ -17,7 +17,7 @@ _ITS_OWN_FAULT: Final = (SmokeStage.WORK, SmokeStage.CHECK)
 
 
 def told_to_host(
-    fleet: Fleet, result: SmokeResult, *, run: Callable[[HostSettings, Sequence[str]], None] | None = None
+    fleet: Fleet, result: SmokeResult, *, run: Callable[[HostSettings, Sequence[str]], object] | None = None
 ) -> SmokeResult:
     """The result, once its host knows it. Hosts that are offered as they are have nothing to know.
 
@@ -40,7 +40,7 @@ def told_to_host(
 
 def agent_smoke_command(node: NodeSpec, result: SmokeResult) -> list[str]:
     """The command line on the host. Pure."""
-    program = f"{node.root.rstrip('/')}/opt/livefleet/current/venv/bin/livefleet"
+    program = program_on(node)
     text = " ".join(result.text.split())[:SMOKE_TEXT_MOST]
     how = "--passed" if result.passed else "--failed"
     return [program, "agent", "smoke", str(node.paths.node_yaml), how, f"--text={text}"]
